@@ -1,0 +1,7 @@
+"""`python -m jaxcolor`."""
+
+import sys
+
+from jaxcolor.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,115 @@
+"""What the commands share: options, progress, the compilation cache, reading and writing."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from jaxcolor.recipes import known
+
+METHOD_HELP = (
+    "how colours are matched. histogram: red, green and blue each by itself. reinhard: average and "
+    "contrast. gaussian: average, contrast and colour balance together; gentle, no new grain. "
+    "sliced: the whole palette; closest to the reference (default: %(default)s)"
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+
+def one_of(names: Iterable[str], what: str):
+    """An argparse type: the name, or a usage error with the nearest one."""
+
+    def check(text: str) -> str:
+        try:
+            return known(text, names, what)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return check
+
+
+def number(low: float, high: float, kind: type = float):
+    """An argparse type: a number within bounds."""
+
+    def check(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            word = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"expected {word} within {low}..{high}, got {text!r}")
+        return value
+
+    return check
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist already")
+
+
+@contextlib.contextmanager
+def progress(steps: int, title: str) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr for a person, nothing for a pipe; call it with the name of each step."""
+    from tqdm import tqdm
+
+    layout = "{desc:<34} {bar:20} {n_fmt}/{total_fmt} {elapsed}"
+    quiet = not sys.stderr.isatty()
+    with tqdm(total=steps, bar_format=layout, disable=quiet, leave=False, file=sys.stderr) as bar:
+
+        names = []
+
+        def step(name: str) -> None:
+            bar.update(bool(names))
+            names.append(name)
+            bar.set_description_str(f"{title}: {name}")
+
+        yield step
+
+
+def start_jax() -> None:
+    """Keep compiled programs between runs, in the user's cache folder."""
+    import jax
+    from platformdirs import user_cache_dir
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = Path(user_cache_dir("jaxcolor")) / "xla"
+        with contextlib.suppress(OSError):  # no home to write to: compile every time
+            folder.mkdir(parents=True, exist_ok=True)
+            jax.config.update("jax_compilation_cache_dir", str(folder))
+    # the defaults store only what took a second to compile: nothing of ours
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def read_mask(path: str | None, size: tuple[int, int], what: str):
+    """A mask file as float32 (H, W) in [0, 1]: the luminance of any picture, times its alpha."""
+    if path is None:
+        return None
+    import numpy as np
+
+    from jaxcolor.image import files, pixels
+    from jaxcolor.image.colors import Neutral
+
+    picture = files.read(path).pixels
+    if picture.shape[:2] != size:
+        raise ValueError(
+            f"{path}: a mask must have the size of its picture, {what}: "
+            f"{size[1]}x{size[0]}, got {picture.shape[1]}x{picture.shape[0]}"
+        )
+    rows = pixels.view(picture, name=path)
+    whole = slice(0, len(rows))
+    grey = rows.values(whole)
+    if not rows.grey:
+        grey = pixels.evaluate(Neutral(), grey)
+    weight = rows.weight(whole)
+    mask = grey[:, 0] if weight is None else grey[:, 0] * weight
+    return np.clip(mask, 0, 1).astype(np.float32).reshape(size)

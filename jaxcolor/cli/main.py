@@ -1,0 +1,80 @@
+"""`jaxcolor`: parse, dispatch, and turn every failure into one line."""
+
+import os
+import sys
+import warnings
+
+import jaxcolor
+from jaxcolor.cli import compare, demo, lut, transfer
+from jaxcolor.cli.common import Parser
+from jaxcolor.recipes import known
+
+COMMANDS = {"transfer": transfer, "compare": compare, "lut": lut, "demo": demo}
+
+
+def build_parser() -> Parser:
+    parser = Parser(
+        prog="jaxcolor",
+        description="Give one picture the colours of another.",
+        epilog="jaxcolor COMMAND --help explains a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"jaxcolor {jaxcolor.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    for name, module in COMMANDS.items():
+        module.add(commands, name)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; 0 done, 1 failed with one line on stderr, 2 bad usage."""
+    parser = build_parser()
+    args = parser.parse_args(_check_command(parser, sys.argv[1:] if argv is None else argv))
+    warnings.showwarning = _one_line
+    try:
+        args.run(args)
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # a person is to see a line, whatever broke
+        if os.environ.get("JAXCOLOR_DEBUG"):
+            raise
+        return _fail(_describe(error), 1)
+    return 0
+
+
+def _check_command(parser: Parser, argv: list[str]) -> list[str]:
+    """Answer a misspelt command with the nearest one."""
+    if argv and not argv[0].startswith("-"):
+        try:
+            known(argv[0], COMMANDS, "command")
+        except ValueError as error:
+            parser.error(str(error))
+    return argv
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, ValueError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{name}{error.strerror}"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text} (JAXCOLOR_DEBUG=1 shows where)"
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"jaxcolor: {message}", file=sys.stderr)
+    return code
+
+
+def _one_line(message, category, filename, lineno, file=None, line=None) -> None:
+    """Warnings as people read them; a library's own chatter is not for them."""
+    if issubclass(category, UserWarning):
+        print(f"jaxcolor: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""`jaxcolor transfer`: the main job."""
+
+import argparse
+from pathlib import Path
+
+from jaxcolor.cli.common import (
+    METHOD_HELP,
+    add_overwrite,
+    number,
+    one_of,
+    progress,
+    read_mask,
+    start_jax,
+)
+from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, LIGHTNESS, METHODS, SPACES
+
+EPILOG = """examples:
+  jaxcolor transfer holiday.jpg sunset.jpg -o warm.jpg
+  jaxcolor transfer holiday.jpg sunset.jpg -o warm.jpg --method gaussian --strength 0.7
+  jaxcolor transfer clip_frame.png still.png -o graded.png --lut grade.cube
+  jaxcolor transfer dull.jpg -o flat.jpg --equalize
+
+Pictures are PNG, JPEG or TIFF, 8 or 16 bit; sizes may differ. The result has the source's size,
+depth, transparency and colour profile."""
+
+
+def add(commands, name: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help="give SOURCE the colours of REFERENCE",
+        description="Give SOURCE the colours of REFERENCE and write the result to OUT.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SOURCE", help="the picture to recolour")
+    parser.add_argument("reference", metavar="REFERENCE", nargs="?", help="the picture to match")
+    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where to write")
+    parser.add_argument(
+        "--method", type=one_of(METHODS, "method"), default=DEFAULT_METHOD, help=METHOD_HELP
+    )
+    parser.add_argument(
+        "--space",
+        type=one_of(SPACES, "space"),
+        help=f"colour space to match in: {', '.join(SPACES)}. Pictures are read as sRGB for this, "
+        f"whatever their profile (default: {_defaults()}; reinhard has its own)",
+    )
+    parser.add_argument(
+        "--strength",
+        type=number(0, 1),
+        default=1.0,
+        metavar="0..1",
+        help="how much of the change to make: 0 none, 1 all (default: 1)",
+    )
+    parser.add_argument(
+        "--mask",
+        metavar="FILE",
+        help="grey picture of SOURCE's size: white is matched and changed, black is left as it was",
+    )
+    parser.add_argument(
+        "--reference-mask",
+        metavar="FILE",
+        help="likewise for REFERENCE: only white counts as its look",
+    )
+    parser.add_argument(
+        "--both", metavar="OUT2", help="exchange: also write REFERENCE in the colours of SOURCE"
+    )
+    parser.add_argument(
+        "--equalize",
+        action="store_true",
+        help="no REFERENCE: spread the lightness of SOURCE evenly, keep its hues "
+        "(--space lab or oklab)",
+    )
+    parser.add_argument(
+        "--bases",
+        type=number(1, 1000, int),
+        default=30,
+        metavar="N",
+        help="rounds of the sliced method; fewer are faster and rougher (default: 30)",
+    )
+    parser.add_argument(
+        "--lut",
+        metavar="OUT.cube",
+        help="also write the change as a 3-D LUT for video and photo programs (ignores --mask)",
+    )
+    parser.add_argument(
+        "--lut-size",
+        type=number(2, 129, int),
+        default=33,
+        metavar="N",
+        help="grid points on each side of the LUT (default: 33; 65 is closer)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another draw of the sliced method"
+    )
+    add_overwrite(parser)
+    parser.set_defaults(run=run, parser=parser)
+
+
+def _defaults() -> str:
+    return ", ".join(f"{space} for {method}" for method, space in DEFAULT_SPACE.items())
+
+
+def check_usage(args: argparse.Namespace) -> None:
+    """Combinations that mean nothing: exit 2."""
+    outputs = [Path(p).resolve() for p in (args.out, args.both, args.lut) if p]
+    if args.equalize:
+        if args.reference is not None:
+            args.parser.error("--equalize takes no REFERENCE")
+        if args.both or args.reference_mask:
+            args.parser.error("--equalize goes without --both and --reference-mask")
+        if args.method not in ("histogram", DEFAULT_METHOD):
+            args.parser.error("--equalize is a histogram method: leave --method out")
+        if args.space is not None and args.space not in LIGHTNESS:
+            args.parser.error(f"--equalize needs a space with lightness: {', '.join(LIGHTNESS)}")
+    elif args.reference is None:
+        args.parser.error("REFERENCE is missing (only --equalize goes without)")
+    elif args.method == "reinhard" and args.space is not None:
+        args.parser.error("reinhard works in its own space: leave --space out")
+    if len(set(outputs)) < len(outputs):
+        args.parser.error("two outputs have the same name")
+
+
+def run(args: argparse.Namespace) -> None:
+    check_usage(args)
+    from jaxcolor.image import files
+
+    files.check_output(args.out, args.overwrite)
+    if args.both:
+        files.check_output(args.both, args.overwrite)
+    if args.lut:
+        files.check_output(args.lut, args.overwrite, {".cube": "cube"})
+    with progress(4 + 2 * bool(args.both) + bool(args.lut), "transfer") as step:
+        step("reading")
+        source = files.read(args.source)
+        reference = None if args.equalize else files.read(args.reference)
+        start_jax()
+        written = _one_way(args, source, reference, args.out, step)
+        if args.both:
+            swapped = argparse.Namespace(**vars(args))
+            swapped.mask, swapped.reference_mask = args.reference_mask, args.mask
+            swapped.lut = None
+            written += _one_way(swapped, reference, source, args.both, step)
+    print("\n".join(written))
+
+
+def _one_way(args, source, reference, out: str, step) -> list[str]:
+    """Fit, apply, write; returns what to tell."""
+    import jax
+
+    from jaxcolor.image import files
+    from jaxcolor.image.apply import apply
+    from jaxcolor.recipes import transfer as recipe
+
+    step("fitting")
+    mask = read_mask(args.mask, source.pixels.shape[:2], "the picture recoloured")
+    if args.equalize:
+        fitted = recipe.equalizer(
+            source.pixels, space=args.space or "lab", strength=args.strength, mask=mask
+        )
+    else:
+        shape = reference.pixels.shape[:2]
+        fitted = recipe.fit(
+            source.pixels,
+            files.convert(reference, source.profile).pixels,
+            method=args.method,
+            space=args.space,
+            strength=args.strength,
+            mask=mask,
+            reference_mask=read_mask(args.reference_mask, shape, "the picture matched"),
+            key=jax.random.key(args.seed),
+            bases=args.bases,
+        )
+    step("applying")
+    result = apply(fitted, source.pixels, mask=mask)
+    step("writing")
+    files.write(out, files.Picture(result, source.profile))
+    lines = [f"{out}: {result.shape[1]}x{result.shape[0]}"]
+    if args.lut:
+        step("baking the LUT")
+        lines.append(save_lut(fitted, args.lut, args.lut_size, source.pixels))
+    return lines
+
+
+def save_lut(fitted, path: str, size: int, image) -> str:
+    """Bake, measure on the picture, write; returns what to tell."""
+    from jaxcolor.image import lut
+
+    table = lut.bake(fitted, size)
+    decibels, worst = lut.bake_error(table, fitted, image)
+    table.save(path, title=Path(path).stem)
+    return (
+        f"{path}: {size}x{size}x{size}, {decibels:.1f} dB from the map on this picture, "
+        f"at most {worst * 255:.1f} of 255 levels off"
+    )

@@ -1,0 +1,1 @@
+"""Pixels: files, colour spaces, measures from pictures, look-up tables, metrics."""

@@ -1,0 +1,98 @@
+"""A fitted map on the pixels of a picture, in tiles: memory does not grow with the picture."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import ArrayLike
+
+from jaxcolor.image.colors import occurring, pack, unpack
+from jaxcolor.image.pixels import TILE, Pixels, each, evaluate, from_float, to_float, view
+from jaxcolor.image.spaces import luminance
+from jaxcolor.maps import ColorMap
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ToGrey:
+    """A map for grey pictures: the luminance of what the inner map makes of the grey."""
+
+    inner: ColorMap
+
+    def __call__(self, colors: Array) -> Array:
+        return jnp.broadcast_to(luminance(self.inner(colors))[:, None], colors.shape)
+
+
+def apply(color_map: ColorMap, image: ArrayLike, *, mask: ArrayLike | None = None) -> np.ndarray:
+    """The picture with every colour x replaced by T(x); its dtype, shape and alpha stay.
+
+    8-bit pictures are mapped colour by colour, exactly: each distinct colour once, then a look-up.
+    A grey picture stays grey. Float pictures within [0, 1] come back within it, wider ones are not
+    clipped.
+
+    Args:
+        color_map: a function on encoded RGB (n, 3), full scale = 1.
+        image: (H, W), (H, W, 3) or (H, W, 4); uint8, uint16 or float.
+        mask: (H, W), 0..full scale or bool: how much of the change each pixel takes.
+
+    Raises:
+        ValueError: as `pixels.view`.
+
+    Example:
+        >>> from jaxcolor.maps import Affine
+        >>> negative = Affine(-jnp.eye(3), jnp.ones(3))
+        >>> apply(negative, np.full((1, 2, 3), 55, np.uint8))[0, 0]
+        array([200, 200, 200], dtype=uint8)
+    """
+    array = np.asarray(image)
+    pixels = view(array, mask)
+    if pixels.grey:
+        color_map = ToGrey(color_map)
+    result = np.empty_like(array, order="C")
+    rows_out = result.reshape(len(pixels), -1)
+    if pixels.alpha is not None:
+        rows_out[:, -1] = pixels.alpha
+    color_out = rows_out[:, : pixels.color.shape[1]]
+    if array.dtype == np.uint8:
+        _apply_by_color(color_map, pixels, color_out)
+    else:
+        _apply_by_pixel(color_map, pixels, color_out)
+    return result
+
+
+def _apply_by_color(color_map: ColorMap, pixels: Pixels, out: np.ndarray) -> None:
+    keys = occurring(pixels)
+    mapped = from_float(evaluate(color_map, unpack(keys) / np.float32(255)), out.dtype)
+    rgbx = np.zeros((len(keys), 4), np.uint8)
+    rgbx[:, :3] = mapped
+    table = np.empty(1 << 24, np.uint32)  # only pages that hold the picture's colours are touched
+    table[keys] = rgbx.view(np.uint32)[:, 0]
+
+    def look_up(rows: slice) -> None:
+        found = table[pack(pixels.rgb(rows))].view(np.uint8).reshape(-1, 4)
+        _store(found[:, : out.shape[1]], pixels, rows, out)
+
+    each(look_up, pixels.tiles())
+
+
+def _apply_by_pixel(color_map: ColorMap, pixels: Pixels, out: np.ndarray) -> None:
+    def one(rows: slice) -> None:
+        mapped = evaluate(color_map, pixels.values(rows))[:, : out.shape[1]]
+        _store(from_float(mapped, out.dtype, clip=pixels.bounded), pixels, rows, out)
+
+    each(one, pixels.tiles(TILE))
+
+
+def _store(mapped: np.ndarray, pixels: Pixels, rows: slice, out: np.ndarray) -> None:
+    """Write one tile, blended with the picture where a mask says so."""
+    if pixels.mask is None:
+        out[rows] = mapped
+        return
+    share = np.clip(to_float(pixels.mask[rows], np.dtype(np.float32)), 0, 1)[:, None]
+    before = pixels.color[rows].astype(pixels.dtype)
+    mixed = before + share * (mapped.astype(pixels.dtype) - before)
+    if np.issubdtype(out.dtype, np.integer):
+        mixed = np.rint(mixed)
+    out[rows] = mixed

@@ -1,0 +1,211 @@
+"""From a picture to its colours: which occur, how much of each, as a measure or as moments.
+
+An 8-bit picture has far fewer colours than pixels (75-200 thousand in most photographs), so work
+per colour replaces work per pixel. Colours are kept under *Morton keys*: the 24 bits of (r, g, b)
+interleaved, so that sorting by key walks through the cube without leaving a neighbourhood early.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxcolor.image.pixels import Pixels, each, evaluate
+from jaxcolor.image.spaces import luminance
+from jaxcolor.maps import Space
+from jaxcolor.measure import Measure, measure, pad
+
+SAMPLE = 1 << 15  # points that stand for a picture in a fit
+DEEP_ROWS = 1 << 20  # rows of a 16-bit or float picture that are looked at for a sample
+_BLOCK = 1 << 21  # rows counted at once
+
+
+def _spread(level: np.ndarray) -> np.ndarray:
+    """Bits of an 8-bit number, three places apart."""
+    return sum(((level >> bit) & 1) << (3 * bit) for bit in range(8))
+
+
+_SPREAD = [_spread(np.arange(256, dtype=np.int32)) << shift for shift in (2, 1, 0)]
+
+
+def _gather_nibbles() -> np.ndarray:
+    """For 12 interleaved bits: their three nibbles, one in each byte of a uint32."""
+    code = np.arange(4096, dtype=np.uint32)
+    nibbles = [sum(((code >> (3 * b + s)) & 1) << b for b in range(4)) for s in (2, 1, 0)]
+    return nibbles[0] | nibbles[1] << 8 | nibbles[2] << 16
+
+
+_NIBBLES = _gather_nibbles()
+
+
+def pack(rgb: np.ndarray) -> np.ndarray:
+    """Morton keys (n,) int32 of 8-bit colours (n, 3).
+
+    Example:
+        >>> unpack(pack(np.array([[1, 2, 255]], np.uint8)))
+        array([[  1,   2, 255]], dtype=uint8)
+    """
+    key = np.take(_SPREAD[0], rgb[:, 0])
+    key |= np.take(_SPREAD[1], rgb[:, 1])
+    key |= np.take(_SPREAD[2], rgb[:, 2])
+    return key
+
+
+def unpack(keys: np.ndarray) -> np.ndarray:
+    """8-bit colours (n, 3) of Morton keys (n,)."""
+    both = np.take(_NIBBLES, keys >> 12) << np.uint32(4) | np.take(_NIBBLES, keys & 4095)
+    return both.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3]
+
+
+def occurring(pixels: Pixels) -> np.ndarray:
+    """The Morton keys, ascending, of the colours that an 8-bit picture has, transparent or not."""
+    seen = np.zeros(1 << 24, bool)
+
+    def mark(rows: slice) -> None:
+        seen[pack(pixels.rgb(rows))] = True
+
+    each(mark, pixels.tiles())
+    return np.flatnonzero(seen).astype(np.int32)
+
+
+def tally(pixels: Pixels, keys: np.ndarray) -> np.ndarray:
+    """How much of the picture, alpha and mask counted in, has each of the colours (float64)."""
+    index = np.zeros(1 << 24, np.int32)
+    index[keys] = np.arange(len(keys), dtype=np.int32)
+
+    def count(rows: slice) -> np.ndarray:
+        return np.bincount(index[pack(pixels.rgb(rows))], pixels.weight(rows), len(keys))
+
+    return np.sum(each(count, pixels.tiles(_BLOCK)), axis=0, dtype=np.float64)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Encode:
+    """A colour space's encoding as a map."""
+
+    space: Space
+
+    def __call__(self, colors: Array) -> Array:
+        return self.space.encode(colors)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Neutral:
+    """Every colour to the grey of its luminance."""
+
+    def __call__(self, colors: Array) -> Array:
+        return jnp.broadcast_to(luminance(colors)[:, None], colors.shape)
+
+
+def chunks(pixels: Pixels, neutral: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All colours (n, 3), encoded RGB as floats, with their mass (n,) in float64.
+
+    An 8-bit picture comes as one chunk of distinct colours, any other as blocks of pixels.
+
+    Args:
+        pixels: the picture.
+        neutral: give each colour's grey instead (for a grey source).
+    """
+    if pixels.color.dtype == np.uint8:
+        keys = occurring(pixels)
+        pairs = [(unpack(keys) / np.float32(255), tally(pixels, keys))]
+    else:
+        pairs = ((pixels.values(rows), _mass(pixels, rows)) for rows in pixels.tiles(_BLOCK))
+    for values, mass in pairs:
+        inside = mass > 0
+        if not inside.all():
+            values, mass = values[inside], mass[inside]
+        if len(mass):
+            yield (evaluate(Neutral(), values) if neutral else values), mass
+
+
+def _mass(pixels: Pixels, rows: slice) -> np.ndarray:
+    weight = pixels.weight(rows)
+    return np.ones(rows.stop - rows.start) if weight is None else weight.astype(np.float64)
+
+
+def moments(
+    pixels: Pixels, space: Space, *, neutral: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (3,) and covariance (3, 3), normalised by the mass, of all pixels in a colour space.
+
+    Summed on the host in float64, whatever the picture is.
+
+    Raises:
+        ValueError: where nothing carries weight.
+    """
+    total, first, second, shift = 0.0, np.zeros(3), np.zeros((3, 3)), None
+    for values, mass in chunks(pixels, neutral):
+        encoded = evaluate(Encode(space), values).astype(np.float64)
+        # sums about a colour of the picture: a flat one gets a covariance of exactly zero
+        shift = encoded[0].copy() if shift is None else shift
+        encoded -= shift
+        total += mass.sum()
+        first += mass @ encoded
+        second += (encoded * mass[:, None]).T @ encoded
+    if shift is None:
+        raise ValueError(NOTHING)
+    mean = first / total
+    return shift + mean, second / total - np.outer(mean, mean)
+
+
+NOTHING = "nothing to fit: every pixel is transparent or masked out"
+
+
+def sample(pixels: Pixels, *, neutral: bool = False, size: int = SAMPLE) -> Measure:
+    """At most `size` points that stand for the picture, in encoded RGB; total mass 1.
+
+    All colours with their mass where there are few enough. Else `size` points of equal mass, taken
+    at even steps of mass along the Morton curve: a stratified sample, the same every time. (On
+    the scotland pair a 30-base sliced fit to 32,768 such points gives SW2 .0028, as all 87,000
+    colours do; a fit to the means of 6-bit bins, 8,600 points, gives .023: it learns the bins.)
+
+    The result is padded to `size`: one shape for every picture.
+
+    Raises:
+        ValueError: where nothing carries weight.
+    """
+    values, mass = _ordered(pixels, neutral)
+    if len(mass) > size:
+        cumulative = np.cumsum(mass)
+        steps = (np.arange(size) + 0.5) * (cumulative[-1] / size)
+        values = values[np.minimum(np.searchsorted(cumulative, steps), len(mass) - 1)]
+        mass = np.ones(size)
+    return pad(measure(values, (mass / mass.sum()).astype(values.dtype)), size)
+
+
+def every_color(pixels: Pixels, *, neutral: bool = False) -> Measure:
+    """All distinct colours of an 8-bit picture (of any other, 2^20 of its pixels) as a measure.
+
+    Padded to one of few shapes; total mass 1.
+
+    Raises:
+        ValueError: where nothing carries weight.
+    """
+    values, mass = _ordered(pixels, neutral)
+    return pad(measure(values, (mass / mass.sum()).astype(values.dtype)))
+
+
+def _ordered(pixels: Pixels, neutral: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Colours and masses in Morton order."""
+    deep = pixels.color.dtype != np.uint8
+    if deep and len(pixels) > DEEP_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(len(pixels), DEEP_ROWS, replace=False))
+        parts = (pixels.alpha, pixels.mask)
+        alpha, mask = (None if part is None else part[rows] for part in parts)
+        pixels = Pixels(pixels.color[rows], alpha, mask, pixels.bounded)
+    pairs = list(chunks(pixels, neutral))
+    if not pairs:
+        raise ValueError(NOTHING)
+    values, mass = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    if deep:
+        low, high = values.min(0), values.max(0)
+        levels = (values - low) * (255 / np.maximum(high - low, np.finfo(values.dtype).tiny))
+        order = np.argsort(pack(levels.astype(np.uint8)), kind="stable")
+        values, mass = values[order], mass[order]
+    return values, mass

@@ -1,0 +1,97 @@
+"""Weighted clouds of colours: the one thing that every solver couples."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Measure:
+    """A discrete measure, sum_i weights_i delta(points_i).
+
+    A point of weight zero is legal padding: no solver lets it change a result. The constructor
+    checks nothing (it runs on every unflatten); `measure` does.
+
+    Attributes:
+        points: (n, d) positions, for colours in the coordinates of one colour space.
+        weights: (n,) masses, >= 0. They need not sum to one.
+    """
+
+    points: Array
+    weights: Array
+
+
+def measure(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:
+    """A checked `Measure`; without weights, every point gets 1 / n.
+
+    Args:
+        points: (n, d), n >= 1. Integers become float32.
+        weights: (n,), not negative, not all zero; any total mass.
+
+    Raises:
+        ValueError: on a wrong shape, or (outside `jit`) negative, non-finite or all-zero values.
+
+    Example:
+        >>> measure([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]).weights
+        Array([0.5, 0.5], dtype=float32)
+    """
+    points = jnp.asarray(points)
+    if not jnp.issubdtype(points.dtype, jnp.floating):
+        points = points.astype(jnp.float32)
+    if points.ndim != 2 or points.shape[0] == 0:
+        raise ValueError(f"points must be (n, d) with n >= 1, got shape {points.shape}")
+    if weights is None:
+        weights = jnp.full(points.shape[0], 1 / points.shape[0], points.dtype)
+    weights = jnp.asarray(weights).astype(points.dtype)
+    if weights.shape != points.shape[:1]:
+        raise ValueError(
+            f"weights must be ({points.shape[0]},) to match points, got {weights.shape}"
+        )
+    if not isinstance(points, jax.core.Tracer) and not isinstance(weights, jax.core.Tracer):
+        if not (jnp.isfinite(points).all() and jnp.isfinite(weights).all()):
+            raise ValueError("points and weights must be finite, got NaN or infinity")
+        if (weights < 0).any() or not (weights > 0).any():
+            raise ValueError("weights must be >= 0 with at least one positive")
+    return Measure(points, weights)
+
+
+def padded_size(n: int, smallest: int = 1024) -> int:
+    """The least of {2^k, 1.5 * 2^k} that holds n: few shapes, hence few compilations.
+
+    Example:
+        >>> [padded_size(n) for n in (1, 1025, 1537, 5000)]
+        [1024, 1536, 2048, 6144]
+    """
+    size = smallest
+    while size < n:
+        # 2^k -> 1.5 * 2^k -> 2^(k+1)
+        size = size * 3 // 2 if size & (size - 1) == 0 else size // 3 * 4
+    return size
+
+
+def pad(mu: Measure, size: int | None = None) -> Measure:
+    """The same measure with points of weight zero appended, `size` in all.
+
+    Args:
+        mu: n points.
+        size: at least n; by default `padded_size(n)`.
+
+    Raises:
+        ValueError: where size < n.
+
+    Example:
+        >>> pad(measure([[0.0], [1.0]]), 3).weights
+        Array([0.5, 0.5, 0. ], dtype=float32)
+    """
+    n = mu.points.shape[0]
+    size = padded_size(n) if size is None else size
+    if size < n:
+        raise ValueError(f"cannot pad {n} points to {size}: size must be at least {n}")
+    points = jnp.concatenate(
+        [mu.points, jnp.broadcast_to(mu.points[:1], (size - n, mu.points.shape[1]))]
+    )
+    return Measure(points, jnp.concatenate([mu.weights, jnp.zeros(size - n, mu.weights.dtype)]))

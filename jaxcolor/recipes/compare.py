@@ -1,0 +1,74 @@
+"""Every method on one pair of pictures, scored, side by side."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxcolor.recipes import DEFAULT_SPACE, METHODS
+from jaxcolor.recipes.score import Score, score
+from jaxcolor.recipes.sheet import Cell, sheet
+from jaxcolor.recipes.transfer import transfer
+
+
+@dataclass(frozen=True)
+class Result:
+    """One method's picture, its score, and the seconds of a second, compiled, run."""
+
+    method: str
+    space: str
+    pixels: np.ndarray
+    score: Score
+    seconds: float
+
+    def as_dict(self) -> dict:
+        figures = {"method": self.method, "space": self.space, "seconds": round(self.seconds, 4)}
+        return figures | asdict(self.score)
+
+
+def compare(
+    source: ArrayLike, reference: ArrayLike, step: Callable[[str], None] = lambda name: None
+) -> list[Result]:
+    """Run and score all methods with their defaults.
+
+    Args:
+        source, reference: as `fit`.
+        step: called with the name of each method as it starts.
+
+    Example:
+        >>> picture = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
+        >>> [one.method for one in compare(picture, picture)]
+        ['histogram', 'reinhard', 'gaussian', 'sliced']
+    """
+    results = []
+    for method in METHODS:
+        step(method)
+        transfer(source, reference, method=method)
+        start = time.perf_counter()
+        pixels = transfer(source, reference, method=method)
+        seconds = time.perf_counter() - start
+        figures = score(source, reference, pixels)
+        space = DEFAULT_SPACE.get(method, "lalphabeta")
+        results.append(Result(method, space, pixels, figures, seconds))
+    return results
+
+
+def as_sheet(source: ArrayLike, reference: ArrayLike, results: list[Result]) -> np.ndarray:
+    """A labelled contact sheet of source, reference and results, (H, W, 3) uint8.
+
+    Example:
+        >>> picture = np.zeros((20, 30, 3), np.uint8)
+        >>> as_sheet(picture, picture, []).ndim
+        3
+    """
+    untouched = score(source, reference, source)
+    cells = [
+        Cell(np.asarray(source), "source", f"SW2 {untouched.sw2:.4f} to the reference"),
+        Cell(np.asarray(reference), "reference", "what the others should look like"),
+    ]
+    for one in results:
+        note = f"SW2 {one.score.sw2:.4f}   SSIM {one.score.ssim:.3f}   {one.seconds:.2f} s"
+        cells.append(Cell(one.pixels, f"{one.method} ({one.space})", note))
+    return sheet(cells)

@@ -1,0 +1,214 @@
+"""Colour transfer: fit a map that gives one picture the colours of another, and apply it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import ArrayLike
+
+from jaxcolor import maps
+from jaxcolor.image import colors, spaces
+from jaxcolor.image.apply import apply
+from jaxcolor.image.pixels import Pixels, view
+from jaxcolor.measure import Measure
+from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, LIGHTNESS, METHODS, known
+from jaxcolor.transport import gaussian, line, sliced
+
+def fit(
+    source: ArrayLike,
+    reference: ArrayLike,
+    *,
+    method: str = DEFAULT_METHOD,
+    space: str | None = None,
+    strength: float = 1.0,
+    mask: ArrayLike | None = None,
+    reference_mask: ArrayLike | None = None,
+    key: Array | None = None,
+    bases: int = 30,
+) -> maps.ColorMap:
+    """The map T that carries the colours of `source` to those of `reference`.
+
+    T is a function on encoded RGB (n, 3) in [0, 1], defined everywhere and unclipped: apply it to
+    this picture, to others, to frames, or bake it into a LUT.
+
+    Args:
+        source, reference: (H, W), (H, W, 3) or (H, W, 4), of any two sizes; uint8, uint16 or
+            float. Alpha weights the fit.
+        method: 'histogram', each channel by itself; 'reinhard', mean and deviation in l alpha
+            beta; 'gaussian', mean and covariance; 'sliced', the whole distribution.
+        space: 'srgb', 'linear', 'lab', 'oklab' or 'lalphabeta', where the method acts.
+        strength: 0 (the identity) .. 1.
+        mask, reference_mask: (H, W), 0..full scale: what counts in the fit.
+        key: PRNG key of 'sliced'; `jax.random.key(0)` by default.
+        bases: frames of 'sliced'.
+
+    Raises:
+        ValueError: unknown names, `space` with 'reinhard', wrong shapes, nothing to fit.
+
+    Example:
+        >>> source = np.random.default_rng(0).integers(0, 99, (20, 30, 3)).astype(np.uint8)
+        >>> T = fit(source, source + 100, method="gaussian")
+        >>> T(jnp.array([[0.2, 0.2, 0.2]])).round(3)
+        Array([[0.592, 0.592, 0.592]], dtype=float32)
+    """
+    known(method, METHODS, "method")
+    if method == "reinhard" and space is not None:
+        raise ValueError("reinhard works in its own space, l alpha beta: leave the space out")
+    if bases < 1:
+        raise ValueError(f"bases must be at least 1, got {bases}")
+    chosen = spaces.LAlphaBeta() if method == "reinhard" else _space(space, method)
+    pixels = view(source, mask, "source"), view(reference, reference_mask, "reference")
+    if method in ("reinhard", "gaussian"):
+        solver = gaussian.diagonal if method == "reinhard" else gaussian.between
+        inner = _moment_fit(solver, *pixels, chosen)
+    elif method == "histogram":
+        inner = line.solve(*_measures(colors.every_color, *pixels, chosen))
+    else:
+        key = jax.random.key(0) if key is None else key
+        inner = sliced.solve(*_measures(colors.sample, *pixels, chosen), key, bases=bases)
+    return _finish(chosen, inner, strength)
+
+
+def reinhard(
+    source: ArrayLike,
+    reference: ArrayLike,
+    *,
+    floor: float = 1 / 255,
+    linear: bool = True,
+    mask: ArrayLike | None = None,
+    reference_mask: ArrayLike | None = None,
+) -> maps.ColorMap:
+    """Mean and standard deviation matched in l alpha beta, channel by channel.
+
+    z'_c = m1_c + (sd1_c / sd0_c)(z_c - m0_c). The result hangs on what is done about log 0, so
+    that is spelled out.
+
+    Args:
+        source, reference, mask, reference_mask: as `fit`.
+        floor: below this LMS value the logarithm goes on as its tangent; white is about 1.
+        linear: logarithms of linear light, rather than of encoded RGB.
+
+    Reference:
+        Reinhard, Ashikhmin, Gooch, Shirley (2001), Color transfer between images, eq. 10-11.
+
+    Example:
+        >>> source = np.random.default_rng(0).integers(9, 99, (20, 30, 3)).astype(np.uint8)
+        >>> T = reinhard(source, source, floor=1e-3)
+        >>> T(jnp.array([[0.2, 0.3, 0.4]])).round(3)
+        Array([[0.2, 0.3, 0.4]], dtype=float32)
+    """
+    space = spaces.LAlphaBeta(floor, linear)
+    pixels = view(source, mask, "source"), view(reference, reference_mask, "reference")
+    return _finish(space, _moment_fit(gaussian.diagonal, *pixels, space), 1.0)
+
+
+def _space(name: str | None, method: str) -> maps.Space:
+    name = DEFAULT_SPACE[method] if name is None else name
+    return spaces.SPACES[known(name, spaces.SPACES, "space")]
+
+
+def _moment_fit(solver, source: Pixels, reference: Pixels, space: maps.Space) -> maps.Affine:
+    both = (
+        *colors.moments(source, space),
+        *colors.moments(reference, space, neutral=source.grey),
+    )
+    return solver(*(jnp.asarray(part, source.dtype) for part in both))
+
+
+def _measures(make, source: Pixels, reference: Pixels, space: maps.Space) -> list[Measure]:
+    """Both pictures' measures, in the coordinates of the space and the source's dtype."""
+    pair = make(source), make(reference, neutral=source.grey)
+    return [
+        Measure(_encode(space, mu.points.astype(source.dtype)), mu.weights.astype(source.dtype))
+        for mu in pair
+    ]
+
+
+@jax.jit
+def _encode(space: maps.Space, points: Array) -> Array:
+    return space.encode(points)
+
+
+def _finish(space: maps.Space, inner: maps.ColorMap, strength: float) -> maps.ColorMap:
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength must be within 0..1, got {strength}")
+    result = inner if isinstance(space, spaces.Srgb) else maps.InSpace(space, inner)
+    return result if strength == 1 else maps.Blend(jnp.asarray(strength), result)
+
+
+def transfer(
+    source: ArrayLike,
+    reference: ArrayLike,
+    *,
+    method: str = DEFAULT_METHOD,
+    space: str | None = None,
+    strength: float = 1.0,
+    mask: ArrayLike | None = None,
+    reference_mask: ArrayLike | None = None,
+    key: Array | None = None,
+    bases: int = 30,
+) -> np.ndarray:
+    """`source` with the colours of `reference`; the source's dtype, shape and alpha.
+
+    `apply(fit(...), source, mask=mask)`: the mask weights the fit, and outside it the picture
+    stays as it was. Arguments and errors as `fit`.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> source = rng.integers(0, 99, (20, 30, 3)).astype(np.uint8)
+        >>> result = transfer(source, source[:9] + 100)
+        >>> result.shape, result.dtype, bool(abs(result.mean() - source.mean() - 100) < 3)
+        ((20, 30, 3), dtype('uint8'), True)
+    """
+    fitted = fit(
+        source,
+        reference,
+        method=method,
+        space=space,
+        strength=strength,
+        mask=mask,
+        reference_mask=reference_mask,
+        key=key,
+        bases=bases,
+    )
+    return apply(fitted, source, mask=mask)
+
+
+def equalizer(
+    source: ArrayLike,
+    *,
+    space: str = "lab",
+    strength: float = 1.0,
+    mask: ArrayLike | None = None,
+) -> maps.ColorMap:
+    """The map that makes the lightness of `source` uniform and keeps a and b.
+
+    Args:
+        source, mask, strength: as `fit`.
+        space: 'lab' or 'oklab', whose lightness is meant.
+
+    Example:
+        >>> dark = np.random.default_rng(0).integers(0, 60, (40, 50, 3)).astype(np.uint8)
+        >>> bool(equalizer(dark)(jnp.full((1, 3), 0.2)).max() > 0.8)
+        True
+    """
+    top = LIGHTNESS[known(space, LIGHTNESS, "space for equalization")]
+    chosen = spaces.SPACES[space]
+    pixels = view(source, mask, "source")
+    mu = colors.every_color(pixels)
+    lightness = _encode(chosen, mu.points)[:, :1]
+    levels = jnp.linspace(0, top, 1024, dtype=lightness.dtype)[:, None]
+    uniform = Measure(levels, jnp.full(1024, 1 / 1024, lightness.dtype))
+    one = line.solve(Measure(lightness, mu.weights), uniform)
+    return _finish(chosen, _first_axis(one), strength)
+
+
+def _first_axis(one: maps.Quantile) -> maps.Quantile:
+    """A 1-D map as a map on R^3 that leaves the other two axes alone."""
+    still = jnp.zeros_like(one.shift)
+    return maps.Quantile(
+        jnp.eye(3, dtype=one.low.dtype)[None],
+        jnp.repeat(one.low, 3, 1),
+        jnp.repeat(one.step, 3, 1),
+        jnp.concatenate([one.shift, still, still], 1),
+    )

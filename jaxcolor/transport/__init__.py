@@ -1,0 +1,1 @@
+"""Solvers: mathematics on measures. Nothing here knows of pictures."""
