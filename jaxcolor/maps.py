@@ -1,11 +1,12 @@
 """What a fit returns: functions on colours that need no solver to be understood."""
 
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from jaxcolor.tree import pytree
 
 HIGHEST = jax.lax.Precision.HIGHEST  # a GPU's default is TF32, a TPU's bfloat16
 
@@ -27,8 +28,7 @@ class Space(Protocol):
     def decode(self, coordinates: Array) -> Array: ...
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class Affine:
     """T(x) = matrix x + offset.
 
@@ -49,8 +49,7 @@ class Affine:
         return jnp.matmul(colors, matrix.T, precision=HIGHEST) + offset[None]
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class Quantile:
     """Composed 1-D maps: for k = 1..K, x <- x + F_k^T s_k(F_k x), s_k acting axis by axis.
 
@@ -92,8 +91,7 @@ def lookup(x: Array, low: Array, step: Array, table: Array) -> Array:
     return ends[0] * (1 - rest) + ends[1] * rest
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class InSpace:
     """decode . inner . encode: a map that acts in the coordinates of another colour space."""
 
@@ -104,8 +102,7 @@ class InSpace:
         return self.space.decode(self.inner(self.space.encode(colors)))
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class Blend:
     """(1 - strength) x + strength T(x): displacement interpolation, the strength knob.
 

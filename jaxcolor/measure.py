@@ -1,15 +1,14 @@
 """Weighted clouds of colours: the one thing that every solver couples."""
 
-from dataclasses import dataclass
-
-import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
+from jaxcolor.tree import pytree
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+
+@pytree
 class Measure:
     """A discrete measure, sum_i weights_i delta(points_i).
 
@@ -51,7 +50,7 @@ def measure(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:
         raise ValueError(
             f"weights must be ({points.shape[0]},) to match points, got {weights.shape}"
         )
-    if not isinstance(points, jax.core.Tracer) and not isinstance(weights, jax.core.Tracer):
+    if not isinstance(points, Tracer) and not isinstance(weights, Tracer):
         if not (jnp.isfinite(points).all() and jnp.isfinite(weights).all()):
             raise ValueError("points and weights must be finite, got NaN or infinity")
         if (weights < 0).any() or not (weights > 0).any():

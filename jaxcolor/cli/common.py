@@ -64,7 +64,6 @@ def progress(steps: int, title: str) -> Iterator[Callable[[str], None]]:
     layout = "{desc:<34} {bar:20} {n_fmt}/{total_fmt} {elapsed}"
     quiet = not sys.stderr.isatty()
     with tqdm(total=steps, bar_format=layout, disable=quiet, leave=False, file=sys.stderr) as bar:
-
         names = []
 
         def step(name: str) -> None:

@@ -55,9 +55,7 @@ def run(args: argparse.Namespace) -> None:
         from jaxcolor.recipes.transfer import fit
 
         fitted = fit(source, reference)
-        for path, pixels in zip(
-            paths[:3], (source, reference, apply(fitted, source)), strict=True
-        ):
+        for path, pixels in zip(paths[:3], (source, reference, apply(fitted, source)), strict=True):
             files.write(path, files.Picture(pixels))
         step("LUT")
         baked = save_lut(fitted, str(paths[3]), 33, source)

@@ -1,8 +1,5 @@
 """A fitted map on the pixels of a picture, in tiles: memory does not grow with the picture."""
 
-from dataclasses import dataclass
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -12,10 +9,10 @@ from jaxcolor.image.colors import occurring, pack, unpack
 from jaxcolor.image.pixels import TILE, Pixels, each, evaluate, from_float, to_float, view
 from jaxcolor.image.spaces import luminance
 from jaxcolor.maps import ColorMap
+from jaxcolor.tree import pytree
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class ToGrey:
     """A map for grey pictures: the luminance of what the inner map makes of the grey."""
 

@@ -6,9 +6,7 @@ interleaved, so that sorting by key walks through the cube without leaving a nei
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -17,6 +15,7 @@ from jaxcolor.image.pixels import Pixels, each, evaluate
 from jaxcolor.image.spaces import luminance
 from jaxcolor.maps import Space
 from jaxcolor.measure import Measure, measure, pad
+from jaxcolor.tree import pytree
 
 SAMPLE = 1 << 15  # points that stand for a picture in a fit
 DEEP_ROWS = 1 << 20  # rows of a 16-bit or float picture that are looked at for a sample
@@ -25,7 +24,7 @@ _BLOCK = 1 << 21  # rows counted at once
 
 def _spread(level: np.ndarray) -> np.ndarray:
     """Bits of an 8-bit number, three places apart."""
-    return sum(((level >> bit) & 1) << (3 * bit) for bit in range(8))
+    return np.bitwise_or.reduce([((level >> bit) & 1) << (3 * bit) for bit in range(8)])
 
 
 _SPREAD = [_spread(np.arange(256, dtype=np.int32)) << shift for shift in (2, 1, 0)]
@@ -34,8 +33,11 @@ _SPREAD = [_spread(np.arange(256, dtype=np.int32)) << shift for shift in (2, 1, 
 def _gather_nibbles() -> np.ndarray:
     """For 12 interleaved bits: their three nibbles, one in each byte of a uint32."""
     code = np.arange(4096, dtype=np.uint32)
-    nibbles = [sum(((code >> (3 * b + s)) & 1) << b for b in range(4)) for s in (2, 1, 0)]
-    return nibbles[0] | nibbles[1] << 8 | nibbles[2] << 16
+    result = np.zeros_like(code)
+    for byte, shift in enumerate((2, 1, 0)):
+        for bit in range(4):
+            result |= ((code >> (3 * bit + shift)) & 1) << (8 * byte + bit)
+    return result
 
 
 _NIBBLES = _gather_nibbles()
@@ -79,11 +81,10 @@ def tally(pixels: Pixels, keys: np.ndarray) -> np.ndarray:
     def count(rows: slice) -> np.ndarray:
         return np.bincount(index[pack(pixels.rgb(rows))], pixels.weight(rows), len(keys))
 
-    return np.sum(each(count, pixels.tiles(_BLOCK)), axis=0, dtype=np.float64)
+    return np.add.reduce([*each(count, pixels.tiles(_BLOCK))], axis=0, dtype=np.float64)
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class Encode:
     """A colour space's encoding as a map."""
 
@@ -93,8 +94,7 @@ class Encode:
         return self.space.encode(colors)
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class Neutral:
     """Every colour to the grey of its luminance."""
 

@@ -12,10 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+# what each format is written with: JPEG at 4:4:4, for colours are what this program is about
+_OPTIONS = {
+    "PNG": {"compress_level": 4},
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "TIFF": {"compression": "tiff_lzw"},
+}
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
@@ -49,7 +56,7 @@ def read(path: str | PathLike) -> Picture:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                deep = _is_deep(image)
+                deep = _is_deep(path, image)
                 picture = None if deep else _read_pillow(image)
     except Image.UnidentifiedImageError:
         picture = None  # OpenImageIO knows formats, and float TIFFs, that Pillow does not
@@ -60,14 +67,14 @@ def read(path: str | PathLike) -> Picture:
     return picture or _read_deep(path)
 
 
-def _is_deep(image: Image.Image) -> bool:
+def _is_deep(path: Path, image: Image.Image) -> bool:
     """More than 8 bits a channel in the file, whatever mode Pillow would make of it."""
     if image.mode.startswith(("I", "F")):
         return True
     if image.format == "PNG":
         # signature, length, 'IHDR', width, height, then one byte: bits per channel
-        image.fp.seek(24)  # pyright: ignore[reportOptionalMemberAccess]
-        return image.fp.read(1)[0] > 8  # pyright: ignore[reportOptionalMemberAccess]
+        with path.open("rb") as file:
+            return file.read(25)[24] > 8
     tags = getattr(image, "tag_v2", None)
     if tags is not None:
         return max(np.atleast_1d(tags.get(258, 8))) > 8
@@ -234,8 +241,7 @@ def write(path: str | PathLike, picture: Picture) -> None:
         pixels = _to_levels(pixels, np.uint16)
     with aside(path) as temporary:
         if pixels.dtype == np.uint8:
-            options = {"PNG": {"compress_level": 4}, "JPEG": {"quality": 95, "subsampling": 0}}
-            extra = options.get(kind, {"compression": "tiff_lzw"})
+            extra: dict[str, Any] = dict(_OPTIONS[kind])
             if picture.profile is not None:
                 extra["icc_profile"] = picture.profile
             Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, kind, **extra)
@@ -275,9 +281,9 @@ def _write_deep(path: Path, pixels: np.ndarray, profile: bytes | None) -> None:
         block = np.frombuffer(profile, np.uint8)
         spec.attribute("ICCProfile", oiio.TypeDesc(f"uint8[{len(block)}]"), block)
     out = oiio.ImageOutput.create(str(path))
-    done = out is not None and out.open(str(path), spec)
-    done = done and out.write_image(np.ascontiguousarray(pixels).reshape(height, width, channels))
-    done = done and out.close()
-    if not done:
-        reason = (out.geterror() if out is not None else oiio.geterror()).splitlines()
+    if out is None:
+        raise OSError(f"{path.name}: no writer for this type ({oiio.geterror()})")
+    rows = np.ascontiguousarray(pixels).reshape(height, width, channels)
+    if not (out.open(str(path), spec) and out.write_image(rows) and out.close()):
+        reason = out.geterror().splitlines()
         raise OSError(f"{path.name}: could not be written ({reason[0] if reason else 'unknown'})")

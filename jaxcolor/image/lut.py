@@ -1,10 +1,8 @@
 """3-D look-up tables: bake any map, apply, read and write .cube."""
 
-from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -14,12 +12,12 @@ from jaxcolor.image.colors import chunks
 from jaxcolor.image.files import aside
 from jaxcolor.image.pixels import evaluate, view
 from jaxcolor.maps import ColorMap
+from jaxcolor.tree import pytree, static
 
 INTERPOLATIONS = ("tetrahedral", "trilinear")
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class Lut:
     """A map given by its values on an even grid; clamped to its domain, as every player does.
 
@@ -31,7 +29,7 @@ class Lut:
 
     table: Array
     domain: Array
-    interpolation: str = field(default="tetrahedral", metadata={"static": True})
+    interpolation: str = static(default="tetrahedral")
 
     def __call__(self, colors: Array) -> Array:
         n = self.table.shape[0]
@@ -43,10 +41,11 @@ class Lut:
         strides = jnp.array([n * n, n, 1])
         start = (corner * strides[None]).sum(1)
         weigh = _tetrahedral if self.interpolation == "tetrahedral" else _trilinear
-        return sum(
-            weight[:, None] * table.at[start + offset].get(mode="promise_in_bounds")
-            for offset, weight in weigh(rest, strides)
-        )
+        result = jnp.zeros_like(colors)
+        for offset, weight in weigh(rest, strides):
+            corner_value = table.at[start + offset].get(mode="promise_in_bounds")
+            result = result + weight[:, None] * corner_value
+        return result
 
     @property
     def size(self) -> int:

@@ -1,5 +1,7 @@
 """Structure and artefacts: what a result kept of its source, measured on pixels."""
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,7 +37,8 @@ def _ssim_tile(a: Array, b: Array, rows: Array, columns: Array) -> Array:
     def mean(v: Array) -> Array:  # over 7 x 7 windows, by shifted sums along each axis
         for axis in (0, 1):
             size = v.shape[axis] - WINDOW + 1
-            v = sum(jax.lax.slice_in_dim(v, k, k + size, axis=axis) for k in range(WINDOW))
+            shifted = [jax.lax.slice_in_dim(v, k, k + size, axis=axis) for k in range(WINDOW)]
+            v = reduce(jnp.add, shifted)
         return v / WINDOW**2
 
     # about 1/2, so that float32 loses nothing in E[x^2] - E[x]^2

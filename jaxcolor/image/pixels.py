@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -170,8 +169,8 @@ def evaluate(color_map: ColorMap, colors: np.ndarray) -> np.ndarray:
     """A map on colours (n, 3) of any number, through one compiled shape.
 
     Example:
-        >>> from jaxcolor.image.spaces import Srgb
-        >>> from jaxcolor.maps import InSpace, Affine
+        >>> import jax.numpy as jnp
+        >>> from jaxcolor.maps import Affine
         >>> evaluate(Affine(jnp.eye(3), jnp.ones(3)), np.zeros((2, 3), np.float32))
         array([[1., 1., 1.],
                [1., 1., 1.]], dtype=float32)

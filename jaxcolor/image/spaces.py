@@ -4,14 +4,12 @@ Every conversion is defined and invertible on all of R^3, so that colours out of
 pictures beyond [0, 1], survive a round trip. Encoded RGB is read as sRGB whatever the profile.
 """
 
-from dataclasses import dataclass, field
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from jaxcolor.maps import HIGHEST, Space
+from jaxcolor.tree import pytree, static
 
 # sRGB's primaries and D65 (IEC 61966-2-1): columns x, y
 _PRIMARIES = np.array([[0.64, 0.33], [0.30, 0.60], [0.15, 0.06]])
@@ -81,8 +79,7 @@ def luminance(rgb: Array) -> Array:
     return delinearize(_mix(RGB_TO_XYZ[1:2], linearize(rgb))[:, 0])
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class Srgb:
     """Encoded RGB itself, [0, 1] in gamut."""
 
@@ -93,8 +90,7 @@ class Srgb:
         return coordinates
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class Linear:
     """Linear light, [0, 1] in gamut."""
 
@@ -105,8 +101,7 @@ class Linear:
         return delinearize(coordinates)
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class Lab:
     """CIELAB, D65: L in 0..100, a and b about -100..100.
 
@@ -131,8 +126,7 @@ class Lab:
         return delinearize(_mix(np.linalg.inv(RGB_TO_XYZ) * WHITE[None], t))
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class Oklab:
     """Oklab: L in 0..1, a and b about -.4...4.
 
@@ -155,8 +149,7 @@ def _root3(x: Array) -> Array:
     return jnp.where(zero, x, jnp.cbrt(jnp.where(zero, 1, x)))
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@pytree
 class LAlphaBeta:
     """Ruderman's l alpha beta: decorrelated log-LMS.
 
@@ -170,7 +163,7 @@ class LAlphaBeta:
     """
 
     floor: float | Array = 1 / 255
-    linear: bool = field(default=True, metadata={"static": True})
+    linear: bool = static(default=True)
 
     def encode(self, rgb: Array) -> Array:
         lms = _mix(_RUDERMAN_LMS, linearize(rgb) if self.linear else rgb)

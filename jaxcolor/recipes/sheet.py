@@ -62,5 +62,5 @@ def _thumbnail(pixels: np.ndarray) -> Image.Image:
     small = np.rint(as_rgb(pixels[::step, ::step]) * 255).astype(np.uint8)
     picture = Image.fromarray(small)
     scale = CELL / max(picture.size)
-    size = tuple(max(1, round(n * scale)) for n in picture.size)
-    return picture.resize(size, Image.Resampling.LANCZOS)
+    width, height = (max(1, round(n * scale)) for n in picture.size)
+    return picture.resize((width, height), Image.Resampling.LANCZOS)

@@ -14,6 +14,7 @@ from jaxcolor.measure import Measure
 from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, LIGHTNESS, METHODS, known
 from jaxcolor.transport import gaussian, line, sliced
 
+
 def fit(
     source: ArrayLike,
     reference: ArrayLike,
