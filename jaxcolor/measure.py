@@ -61,6 +61,8 @@ def measure(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:
 def padded_size(n: int, smallest: int = 1024) -> int:
     """The least of {2^k, 1.5 * 2^k} that holds n: few shapes, hence few compilations.
 
+    `smallest` is itself one of them, and at least 2.
+
     Example:
         >>> [padded_size(n) for n in (1, 1025, 1537, 5000)]
         [1024, 1536, 2048, 6144]

@@ -204,8 +204,8 @@ def _ordered(pixels: Pixels, neutral: bool) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(NOTHING)
     values, mass = (np.concatenate(part) for part in zip(*pairs, strict=True))
     if deep:
-        low, high = values.min(0), values.max(0)
-        levels = (values - low) * (255 / np.maximum(high - low, np.finfo(values.dtype).tiny))
+        low, spread = values.min(0), np.ptp(values, axis=0)
+        levels = (values - low) * (255 / np.where(spread > 0, spread, 1))
         order = np.argsort(pack(levels.astype(np.uint8)), kind="stable")
         values, mass = values[order], mass[order]
     return values, mass

@@ -27,7 +27,7 @@ def sheet(cells: list[Cell], columns: int = 3) -> np.ndarray:
 
     Example:
         >>> sheet([Cell(np.zeros((10, 20, 3), np.uint8), "black")]).shape
-        (332, 512, 3)
+        (316, 512, 3)
     """
     title_font, note_font = ImageFont.load_default(20), ImageFont.load_default(16)
     pictures = [_thumbnail(cell.pixels) for cell in cells]

@@ -49,8 +49,8 @@ def fit(
     Example:
         >>> source = np.random.default_rng(0).integers(0, 99, (20, 30, 3)).astype(np.uint8)
         >>> T = fit(source, source + 100, method="gaussian")
-        >>> T(jnp.array([[0.2, 0.2, 0.2]])).round(3)
-        Array([[0.592, 0.592, 0.592]], dtype=float32)
+        >>> (255 * T(jnp.full((1, 3), 55 / 255))).round()
+        Array([[155., 155., 155.]], dtype=float32)
     """
     known(method, METHODS, "method")
     if method == "reinhard" and space is not None:
@@ -95,8 +95,8 @@ def reinhard(
     Example:
         >>> source = np.random.default_rng(0).integers(9, 99, (20, 30, 3)).astype(np.uint8)
         >>> T = reinhard(source, source, floor=1e-3)
-        >>> T(jnp.array([[0.2, 0.3, 0.4]])).round(3)
-        Array([[0.2, 0.3, 0.4]], dtype=float32)
+        >>> bool(jnp.allclose(T(jnp.full((1, 3), 0.2)), 0.2, atol=1e-4))
+        True
     """
     space = spaces.LAlphaBeta(floor, linear)
     pixels = view(source, mask, "source"), view(reference, reference_mask, "reference")

@@ -142,7 +142,7 @@ def solve(source: Measure, target: Measure) -> Affine:
     Example:
         >>> from jaxcolor.measure import measure
         >>> x = jnp.array([[0.0], [1.0], [2.0]])
-        >>> solve(measure(x), measure(3 * x))(x).round(3).ravel()
+        >>> solve(measure(x), measure(3 * x))(x).round().ravel()
         Array([0., 3., 6.], dtype=float32)
 
     Reference:

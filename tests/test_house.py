@@ -1,0 +1,70 @@
+"""The rules of the house: who may import whom, what importing costs, what is public."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxcolor
+
+ROOT = Path(jaxcolor.__file__).parent
+FORBIDDEN = {
+    "transport": {"image", "recipes", "amortize", "cli"},
+    "image": {"transport", "recipes", "amortize", "cli"},
+    "recipes": {"amortize", "cli"},
+    "measure.py": {"transport", "image", "recipes", "amortize", "cli"},
+    "maps.py": {"transport", "image", "recipes", "amortize", "cli"},
+    "tree.py": {"transport", "image", "recipes", "amortize", "cli"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """The second parts of `jaxcolor.x...` names that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("jaxcolor.")}
+
+
+@pytest.mark.parametrize("place", FORBIDDEN)
+def test_arrows_point_down(place):
+    here = ROOT / place
+    files = [here] if here.is_file() else list(here.rglob("*.py"))
+    assert files
+    for path in files:
+        assert not imported(path) & FORBIDDEN[place], path
+
+
+def test_importing_the_package_or_its_parser_does_not_import_jax():
+    code = (
+        "import sys, jaxcolor; from jaxcolor.cli.main import build_parser; build_parser();"
+        "heavy = {'jax', 'numpy', 'PIL', 'OpenImageIO', 'skimage'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_library_does_not_import_what_is_optional():
+    code = (
+        "import sys, jaxcolor; jaxcolor.transfer; jaxcolor.Lut;"
+        "heavy = {'skimage', 'scipy', 'OpenImageIO', 'tqdm', 'optax'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_exists_and_is_documented():
+    assert set(jaxcolor.__all__) == {n for names in jaxcolor._HOME.values() for n in names}
+    for name in jaxcolor.__all__:
+        assert getattr(jaxcolor, name).__doc__, name
+    assert set(jaxcolor.__all__) < set(dir(jaxcolor))
+    with pytest.raises(AttributeError, match="no attribute"):
+        jaxcolor.nothing  # noqa: B018
