@@ -83,7 +83,8 @@ def start_jax() -> None:
         folder = Path(user_cache_dir("jaxcolor")) / "xla"
         with contextlib.suppress(OSError):  # no home to write to: compile every time
             folder.mkdir(parents=True, exist_ok=True)
-            jax.config.update("jax_compilation_cache_dir", str(folder))
+            if os.access(folder, os.W_OK | os.X_OK):  # or JAX warns at each program
+                jax.config.update("jax_compilation_cache_dir", str(folder))
     # the defaults store only what took a second to compile: nothing of ours
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

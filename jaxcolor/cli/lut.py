@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> None:
     with progress(3, "lut apply") as step:
         step("reading")
         picture = files.read(args.image)
+        files.check_alpha(args.out, picture)
         start_jax()
         from jaxcolor.image import lut
         from jaxcolor.image.apply import apply

@@ -29,9 +29,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; 0 done, 1 failed with one line on stderr, 2 bad usage."""
     parser = build_parser()
     args = parser.parse_args(_check_command(parser, sys.argv[1:] if argv is None else argv))
-    warnings.showwarning = _one_line
     try:
-        args.run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _one_line
+            args.run(args)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:
@@ -62,6 +63,8 @@ def _describe(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "out of memory"
     text = " ".join(str(error).split())[:300]
+    if isinstance(error, OSError):
+        return text
     return f"{type(error).__name__}: {text} (JAXCOLOR_DEBUG=1 shows where)"
 
 

@@ -90,7 +90,11 @@ def add(commands, name: str) -> None:
         help="grid points on each side of the LUT (default: 33; 65 is closer)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="another draw of the sliced method"
+        "--seed",
+        type=number(0, 2**32 - 1, int),
+        default=0,
+        metavar="N",
+        help="another draw of the sliced method",
     )
     add_overwrite(parser)
     parser.set_defaults(run=run, parser=parser)
@@ -132,19 +136,26 @@ def run(args: argparse.Namespace) -> None:
     with progress(4 + 2 * bool(args.both) + bool(args.lut), "transfer") as step:
         step("reading")
         source = files.read(args.source)
-        reference = None if args.equalize else files.read(args.reference)
-        start_jax()
-        written = _one_way(args, source, reference, args.out, step)
+        files.check_alpha(args.out, source)
+        mask = read_mask(args.mask, source.pixels.shape[:2], "the picture recoloured")
+        reference = reference_mask = None
+        if not args.equalize:
+            reference = files.read(args.reference)
+            shape = reference.pixels.shape[:2]
+            reference_mask = read_mask(args.reference_mask, shape, "the picture matched")
         if args.both:
-            swapped = argparse.Namespace(**vars(args))
-            swapped.mask, swapped.reference_mask = args.reference_mask, args.mask
-            swapped.lut = None
-            written += _one_way(swapped, reference, source, args.both, step)
+            files.check_alpha(args.both, reference)
+        start_jax()
+        written = _one_way(args, (source, mask), (reference, reference_mask), args.out, step)
+        if args.both:
+            swapped = argparse.Namespace(**vars(args) | {"lut": None})
+            pair = (reference, reference_mask), (source, mask)
+            written += _one_way(swapped, *pair, args.both, step)
     print("\n".join(written))
 
 
-def _one_way(args, source, reference, out: str, step) -> list[str]:
-    """Fit, apply, write; returns what to tell."""
+def _one_way(args, masked_source, masked_reference, out: str, step) -> list[str]:
+    """Fit, apply, write; returns what to tell. Each picture comes with its mask or None."""
     import jax
 
     from jaxcolor.image import files
@@ -152,13 +163,12 @@ def _one_way(args, source, reference, out: str, step) -> list[str]:
     from jaxcolor.recipes import transfer as recipe
 
     step("fitting")
-    mask = read_mask(args.mask, source.pixels.shape[:2], "the picture recoloured")
+    (source, mask), (reference, reference_mask) = masked_source, masked_reference
     if args.equalize:
         fitted = recipe.equalizer(
             source.pixels, space=args.space or "lab", strength=args.strength, mask=mask
         )
     else:
-        shape = reference.pixels.shape[:2]
         fitted = recipe.fit(
             source.pixels,
             files.convert(reference, source.profile).pixels,
@@ -166,7 +176,7 @@ def _one_way(args, source, reference, out: str, step) -> list[str]:
             space=args.space,
             strength=args.strength,
             mask=mask,
-            reference_mask=read_mask(args.reference_mask, shape, "the picture matched"),
+            reference_mask=reference_mask,
             key=jax.random.key(args.seed),
             bases=args.bases,
         )

@@ -1,12 +1,13 @@
 """Pictures on disk: read upright with profile and depth, write aside and rename.
 
 Pillow serves 8-bit files. It would read 16-bit RGB as 8 bit without a word, so deep PNG and TIFF
-go through OpenImageIO.
+go through `deep`.
 """
 
 import contextlib
 import io
 import os
+import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _OPTIONS = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "TIFF": {"compression": "tiff_lzw"},
 }
+_PNG = b"\x89PNG"
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
@@ -52,29 +54,51 @@ def read(path: str | PathLike) -> Picture:
         raise ValueError(f"{path}: is a folder, not a picture")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: is empty (0 bytes)")
+    head = _head(path)
+    picture = profile = None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow's remarks: harmless ones on good files, and a line before each error
+            warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                deep = _is_deep(path, image)
-                picture = None if deep else _read_pillow(image)
-    except Image.UnidentifiedImageError:
-        picture = None  # OpenImageIO knows formats, and float TIFFs, that Pillow does not
+                if _is_deep(head, image):
+                    profile = image.info.get("icc_profile") or None
+                    if image.format == "PNG":
+                        image.verify()  # libpng would print its complaint on stderr
+                else:
+                    picture = _read_pillow(image)
+    except Image.UnidentifiedImageError as error:
+        # OpenImageIO knows formats, and float TIFFs, that Pillow does not
+        if head.startswith(_PNG):
+            raise ValueError(f"{path}: damaged (its PNG header is broken)") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: refused, too large: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's word, not the decoder's
         raise ValueError(f"{path}: damaged or not a picture ({error})") from error
-    return picture or _read_deep(path)
+    return picture or Picture(*_deep().read(path, profile))
 
 
-def _is_deep(path: Path, image: Image.Image) -> bool:
+def _deep():
+    # most pictures need Pillow alone
+    from jaxcolor.image import deep
+
+    return deep
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(25)
+
+
+def _is_deep(head: bytes, image: Image.Image) -> bool:
     """More than 8 bits a channel in the file, whatever mode Pillow would make of it."""
     if image.mode.startswith(("I", "F")):
         return True
     if image.format == "PNG":
         # signature, length, 'IHDR', width, height, then one byte: bits per channel
-        with path.open("rb") as file:
-            return file.read(25)[24] > 8
+        return head[24] > 8
     tags = getattr(image, "tag_v2", None)
     if tags is not None:
         return max(np.atleast_1d(tags.get(258, 8))) > 8
@@ -84,11 +108,12 @@ def _is_deep(path: Path, image: Image.Image) -> bool:
 def _read_pillow(image: Image.Image) -> Picture:
     profile = image.info.get("icc_profile") or None
     ImageOps.exif_transpose(image, in_place=True)
-    if image.mode in ("L", "RGB", "LA", "RGBA"):
-        if image.mode in ("L", "RGB") and "transparency" in image.info:
-            image = image.convert("LA" if image.mode == "L" else "RGBA")
+    if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
+        image = image.convert("RGBA" if image.mode == "RGB" else "LA")
     elif image.mode in ("1", "La"):
         image = image.convert("L" if image.mode == "1" else "LA")
+    elif image.mode in ("L", "RGB", "LA", "RGBA"):
+        pass
     elif image.mode in ("P", "PA", "RGBa"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     else:  # CMYK, YCbCr, LAB, HSV: to sRGB, by its profile where it has one
@@ -98,7 +123,7 @@ def _read_pillow(image: Image.Image) -> Picture:
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile is not None:
-        with contextlib.suppress(ImageCms.PyCMSError):
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
             srgb = ImageCms.createProfile("sRGB")
             opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             converted = ImageCms.profileToProfile(image, opened, srgb, outputMode="RGB")
@@ -107,84 +132,46 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _oiio():
-    # most pictures need Pillow alone
-    import OpenImageIO
-
-    return OpenImageIO
-
-
-def _read_deep(path: Path) -> Picture:
-    oiio = _oiio()
-    config = oiio.ImageSpec()
-    config.attribute("oiio:UnassociatedAlpha", 1)
-    source = oiio.ImageInput.open(str(path), config)
-    if source is None:
-        reason = oiio.geterror().splitlines()[:1]
-        raise ValueError(f"{path}: not a picture that can be read ({''.join(reason)})")
-    spec = source.spec()
-    kind = {"uint8": "uint8", "uint16": "uint16"}.get(str(spec.format), "float")
-    pixels = source.read_image(0, 0, 0, min(spec.nchannels, 4), kind)
-    message = source.geterror()
-    source.close()
-    if pixels is None or message:
-        raise ValueError(f"{path}: damaged ({message.splitlines()[0] if message else 'no data'})")
-    profile = spec.getattribute("ICCProfile")
-    turn = _UPRIGHT.get(spec.get_int_attribute("Orientation", 1))
-    pixels = np.asarray(pixels).reshape(spec.height, spec.width, -1)
-    if turn is not None:
-        pixels = turn(pixels)
-    if pixels.shape[2] == 1:
-        pixels = pixels[..., 0]
-    pixels = np.ascontiguousarray(pixels)
-    return Picture(pixels, None if profile is None else bytes(np.asarray(profile, np.uint8)))
-
-
-# EXIF orientation: what makes the stored rows upright
-_UPRIGHT = {
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: a.transpose(1, 0, 2)[:, ::-1],
-    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda a: a.transpose(1, 0, 2)[::-1],
-}
-
-
 def convert(picture: Picture, profile: bytes | None) -> Picture:
     """The picture's colours in another profile (None: sRGB), as a reference for a fit.
 
     Deep pictures come back in 8 bit, which is what the colour engine takes: enough for a
-    distribution. A profile that the engine cannot use counts as sRGB, with a warning.
+    distribution. Into a grey profile, they come back grey. A profile that the engine cannot use
+    leaves the pixels as they are, with a warning.
     """
-    if picture.profile == profile:
-        return picture
     pixels = picture.pixels
-    if pixels.dtype != np.uint8:
-        # only a fit reads the result, so half a level of rounding is below its noise
-        scale = 65535.0 if pixels.dtype == np.uint16 else 1.0
-        pixels = np.rint(np.clip(pixels / scale, 0, 1) * 255).astype(np.uint8)
-    grey = pixels.ndim == 2 or pixels.shape[2] == 2
-    color = pixels if pixels.ndim == 2 else pixels[..., : 1 if grey else 3]
-    image = Image.fromarray(np.ascontiguousarray(color.squeeze()) if grey else color.copy())
+    if picture.profile == profile or not np.isfinite(pixels.min() + pixels.max()):
+        return picture  # what a fit refuses for its NaN is not to become black here
+    # only a fit reads the result, so half a level of rounding is below its noise
+    levels = _to_levels(pixels, np.uint8)
+    has_alpha = levels.ndim == 3 and levels.shape[2] in (2, 4)
+    color = levels[..., :-1] if has_alpha else levels
+    grey = color.ndim == 2 or color.shape[2] == 1
+    color = color.reshape(levels.shape[:2]) if grey else color
+    image = Image.fromarray(np.ascontiguousarray(color))
     try:
-        converted = ImageCms.profileToProfile(
-            image, _opened(picture.profile, grey), _opened(profile, False), outputMode="RGB"
-        )
+        (before, mode), (after, new_mode) = _opened(picture.profile), _opened(profile)
+        if mode == "L" and not grey:
+            raise ImageCms.PyCMSError("a grey profile on a colour picture")
+        result = ImageCms.profileToProfile(image.convert(mode), before, after, outputMode=new_mode)
     except (ImageCms.PyCMSError, OSError) as error:
         warnings.warn(f"colour profile not used ({error})", stacklevel=2)
         return Picture(pixels, profile)
-    result = np.asarray(converted)
-    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-        result = np.concatenate([result, pixels[..., -1:]], -1)
+    result = np.asarray(result)
+    if has_alpha:
+        result = np.dstack([result, levels[..., -1]])
     return Picture(result, profile)
 
 
-def _opened(profile: bytes | None, grey: bool):
+def _opened(profile: bytes | None) -> tuple[ImageCms.ImageCmsProfile, str]:
+    """The engine's handle on a profile, and the mode of the pixels it speaks of."""
     if profile is None:
-        return ImageCms.createProfile("sRGB")
-    return ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")), "RGB"
+    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    space = ImageCms.core.profile_frombytes(profile).xcolor_space.strip()
+    if space not in ("RGB", "GRAY"):
+        raise ImageCms.PyCMSError(f"it is for {space}, not RGB or grey")
+    return opened, "L" if space == "GRAY" else "RGB"
 
 
 @contextlib.contextmanager
@@ -195,6 +182,10 @@ def aside(path: str | PathLike) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename = str(path)  # the name that the person gave
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -220,6 +211,19 @@ def check_output(path: str | PathLike, overwrite: bool, formats: dict | None = N
         raise ValueError(f"{path}: exists already; --overwrite replaces it")
 
 
+def check_alpha(path: str | PathLike, picture: Picture) -> None:
+    """Refuse, before any work, a format that would lose the picture's transparency.
+
+    Raises:
+        ValueError: where a JPEG is to hold alpha below full.
+    """
+    pixels = picture.pixels
+    if FORMATS.get(Path(path).suffix.lower()) != "JPEG" or pixels.ndim == 2:
+        return
+    if pixels.shape[2] in (2, 4) and _to_levels(pixels[..., -1], np.uint8).min() < 255:
+        raise ValueError(f"{path}: JPEG cannot hold transparency; write PNG or TIFF")
+
+
 def write(path: str | PathLike, picture: Picture) -> None:
     """Write a picture, complete or not at all; the suffix decides the format.
 
@@ -236,7 +240,10 @@ def write(path: str | PathLike, picture: Picture) -> None:
         raise ValueError(f"{path}: unknown file type; use one of {', '.join(FORMATS)}")
     pixels = picture.pixels
     if kind == "JPEG":
-        pixels = _opaque(path, _to_levels(pixels, np.uint8))
+        check_alpha(path, picture)
+        pixels = _to_levels(pixels, np.uint8)
+        if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+            pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
     elif kind == "PNG" and pixels.dtype not in (np.uint8, np.uint16):
         pixels = _to_levels(pixels, np.uint16)
     with aside(path) as temporary:
@@ -246,7 +253,9 @@ def write(path: str | PathLike, picture: Picture) -> None:
                 extra["icc_profile"] = picture.profile
             Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, kind, **extra)
         else:
-            _write_deep(temporary, pixels, picture.profile)
+            reason = _deep().write(temporary, pixels, picture.profile, kind)
+            if reason:
+                raise OSError(f"{path}: could not be written ({reason})")
 
 
 def _to_levels(pixels: np.ndarray, dtype: type) -> np.ndarray:
@@ -255,35 +264,3 @@ def _to_levels(pixels: np.ndarray, dtype: type) -> np.ndarray:
     top = float(np.iinfo(dtype).max)
     scale = np.float32(top / (65535.0 if pixels.dtype == np.uint16 else 1.0))
     return np.rint(np.clip(pixels * scale, 0, top)).astype(dtype)
-
-
-def _opaque(path: Path, pixels: np.ndarray) -> np.ndarray:
-    if pixels.ndim == 2 or pixels.shape[2] in (1, 3):
-        return pixels
-    if pixels[..., -1].min() < 255:
-        raise ValueError(f"{path}: JPEG cannot hold transparency; write PNG or TIFF")
-    return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
-
-
-def _write_deep(path: Path, pixels: np.ndarray, profile: bytes | None) -> None:
-    oiio = _oiio()
-    height, width = pixels.shape[:2]
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    if pixels.dtype == np.float64:
-        pixels = pixels.astype(np.float32)
-    spec = oiio.ImageSpec(width, height, channels, str(pixels.dtype))
-    names = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[channels]
-    spec.channelnames = tuple(names)
-    spec.alpha_channel = channels - 1 if channels in (2, 4) else -1
-    spec.attribute("oiio:UnassociatedAlpha", 1)
-    spec.attribute("compression", "zip")
-    if profile is not None:
-        block = np.frombuffer(profile, np.uint8)
-        spec.attribute("ICCProfile", oiio.TypeDesc(f"uint8[{len(block)}]"), block)
-    out = oiio.ImageOutput.create(str(path))
-    if out is None:
-        raise OSError(f"{path.name}: no writer for this type ({oiio.geterror()})")
-    rows = np.ascontiguousarray(pixels).reshape(height, width, channels)
-    if not (out.open(str(path), spec) and out.write_image(rows) and out.close()):
-        reason = out.geterror().splitlines()
-        raise OSError(f"{path.name}: could not be written ({reason[0] if reason else 'unknown'})")

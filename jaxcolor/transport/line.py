@@ -9,8 +9,6 @@ from jax import Array
 from jaxcolor.maps import Quantile
 from jaxcolor.measure import Measure
 
-KNOTS = 1024
-
 
 def deposit(t: Array, weights: Array, knots: int) -> Array:
     """Masses (n,) at positions t (n,), in units of knots, each on the nearest knot.
@@ -95,7 +93,7 @@ def _support(x: Array, weights: Array) -> tuple[Array, Array]:
 
 
 @partial(jax.jit, static_argnames="knots")
-def solve(source: Measure, target: Measure, *, knots: int = 4 * KNOTS) -> Quantile:
+def solve(source: Measure, target: Measure, *, knots: int = 4096) -> Quantile:
     """Channel-wise transport: each coordinate by its own monotone map, T_c = G_c^-1 . F_c.
 
     Optimal for each coordinate's distribution and any convex cost; the joint distribution is not

