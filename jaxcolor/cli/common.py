@@ -90,8 +90,11 @@ def start_jax() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def read_mask(path: str | None, size: tuple[int, int], what: str):
-    """A mask file as float32 (H, W) in [0, 1]: the luminance of any picture, times its alpha."""
+def read_mask(path: str | None, of, what: str):
+    """A mask file as float32 (H, W) in [0, 1]: the luminance of any picture, times its alpha.
+
+    `of` is the picture that it masks, `what` what a message calls that.
+    """
     if path is None:
         return None
     import numpy as np
@@ -99,6 +102,7 @@ def read_mask(path: str | None, size: tuple[int, int], what: str):
     from jaxcolor.image import files, pixels
     from jaxcolor.image.colors import Neutral
 
+    size = of.pixels.shape[:2]
     picture = files.read(path).pixels
     if picture.shape[:2] != size:
         raise ValueError(

@@ -137,25 +137,22 @@ def run(args: argparse.Namespace) -> None:
         step("reading")
         source = files.read(args.source)
         files.check_alpha(args.out, source)
-        mask = read_mask(args.mask, source.pixels.shape[:2], "the picture recoloured")
-        reference = reference_mask = None
-        if not args.equalize:
-            reference = files.read(args.reference)
-            shape = reference.pixels.shape[:2]
-            reference_mask = read_mask(args.reference_mask, shape, "the picture matched")
-        if args.both:
+        reference = None if args.equalize else files.read(args.reference)
+        if args.both and reference is not None:
             files.check_alpha(args.both, reference)
         start_jax()
-        written = _one_way(args, (source, mask), (reference, reference_mask), args.out, step)
+        # all is read and checked before anything is written
+        first = source, read_mask(args.mask, source, "the picture recoloured")
+        second = reference, read_mask(args.reference_mask, reference, "the picture matched")
+        written = _one_way(args, first, second, args.out, step)
         if args.both:
             swapped = argparse.Namespace(**vars(args) | {"lut": None})
-            pair = (reference, reference_mask), (source, mask)
-            written += _one_way(swapped, *pair, args.both, step)
+            written += _one_way(swapped, second, first, args.both, step)
     print("\n".join(written))
 
 
-def _one_way(args, masked_source, masked_reference, out: str, step) -> list[str]:
-    """Fit, apply, write; returns what to tell. Each picture comes with its mask or None."""
+def _one_way(args, first, second, out: str, step) -> list[str]:
+    """Fit, apply, write; returns what to tell. Both are a picture with its mask, or None."""
     import jax
 
     from jaxcolor.image import files
@@ -163,7 +160,7 @@ def _one_way(args, masked_source, masked_reference, out: str, step) -> list[str]
     from jaxcolor.recipes import transfer as recipe
 
     step("fitting")
-    (source, mask), (reference, reference_mask) = masked_source, masked_reference
+    (source, mask), (reference, reference_mask) = first, second
     if args.equalize:
         fitted = recipe.equalizer(
             source.pixels, space=args.space or "lab", strength=args.strength, mask=mask

@@ -140,7 +140,7 @@ def convert(picture: Picture, profile: bytes | None) -> Picture:
     leaves the pixels as they are, with a warning.
     """
     pixels = picture.pixels
-    if picture.profile == profile or not np.isfinite(pixels.min() + pixels.max()):
+    if picture.profile == profile or not np.isfinite([pixels.min(), pixels.max()]).all():
         return picture  # what a fit refuses for its NaN is not to become black here
     # only a fit reads the result, so half a level of rounding is below its noise
     levels = _to_levels(pixels, np.uint8)
