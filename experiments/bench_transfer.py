@@ -10,6 +10,8 @@ from the `bench` extra. Also here: faithfulness over eight keys on the scotland 
 
 import argparse
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import harness
@@ -50,9 +52,9 @@ def pair(megapixels: float) -> tuple[str, np.ndarray, np.ndarray]:
     return names, source, reference
 
 
-def sides(source: np.ndarray, reference: np.ndarray) -> dict:
-    chosen = {
-        f"jaxcolor {method}": (lambda m=method: jaxcolor.transfer(source, reference, method=m))
+def sides(source: np.ndarray, reference: np.ndarray) -> dict[str, Callable[[], np.ndarray]]:
+    chosen: dict[str, Callable[[], np.ndarray]] = {
+        f"jaxcolor {method}": partial(jaxcolor.transfer, source, reference, method=method)
         for method in ("sliced", "gaussian", "histogram", "reinhard")
     }
     try:

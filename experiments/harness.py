@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,7 +26,7 @@ class Timing:
 
 
 def interleave(
-    sides: dict[str, Callable[[], object]], rounds: int = 7, budget: float = 120.0
+    sides: Mapping[str, Callable[[], object]], rounds: int = 7, budget: float = 120.0
 ) -> dict[str, Timing]:
     """Time each side `rounds` times, alternating, or until `budget` seconds are spent.
 

@@ -1,8 +1,7 @@
 """From a picture to its colours: which occur, how much of each, as a measure or as moments.
 
 An 8-bit picture has far fewer colours than pixels (75-200 thousand in most photographs), so work
-per colour replaces work per pixel. Colours are kept under *Morton keys*: the 24 bits of (r, g, b)
-interleaved, so that sorting by key walks through the cube without leaving a neighbourhood early.
+per colour replaces work per pixel.
 """
 
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxcolor.image.pixels import Pixels, each, evaluate
+from jaxcolor.image.keys import morton_order, pack, unpack
+from jaxcolor.image.pixels import BLOCK, Pixels, each, evaluate
 from jaxcolor.image.spaces import luminance
 from jaxcolor.maps import Space
 from jaxcolor.measure import Measure, measure, pad
@@ -19,69 +19,17 @@ from jaxcolor.tree import pytree
 
 SAMPLE = 1 << 15  # points that stand for a picture in a fit
 DEEP_ROWS = 1 << 20  # rows of a 16-bit or float picture that are looked at for a sample
-_BLOCK = 1 << 21  # rows counted at once
 
 
-def _spread(level: np.ndarray) -> np.ndarray:
-    """Bits of an 8-bit number, three places apart."""
-    return np.bitwise_or.reduce([((level >> bit) & 1) << (3 * bit) for bit in range(8)])
-
-
-_SPREAD = [_spread(np.arange(256, dtype=np.int32)) << shift for shift in (2, 1, 0)]
-
-
-def _gather_nibbles() -> np.ndarray:
-    """For 12 interleaved bits: their three nibbles, one in each byte of a uint32."""
-    code = np.arange(4096, dtype=np.uint32)
-    result = np.zeros_like(code)
-    for byte, shift in enumerate((2, 1, 0)):
-        for bit in range(4):
-            result |= ((code >> (3 * bit + shift)) & 1) << (8 * byte + bit)
-    return result
-
-
-_NIBBLES = _gather_nibbles()
-
-
-def pack(rgb: np.ndarray) -> np.ndarray:
-    """Morton keys (n,) int32 of 8-bit colours (n, 3).
-
-    Example:
-        >>> unpack(pack(np.array([[1, 2, 255]], np.uint8)))
-        array([[  1,   2, 255]], dtype=uint8)
-    """
-    key = np.take(_SPREAD[0], rgb[:, 0])
-    key |= np.take(_SPREAD[1], rgb[:, 1])
-    key |= np.take(_SPREAD[2], rgb[:, 2])
-    return key
-
-
-def unpack(keys: np.ndarray) -> np.ndarray:
-    """8-bit colours (n, 3) of Morton keys (n,)."""
-    both = np.take(_NIBBLES, keys >> 12) << np.uint32(4) | np.take(_NIBBLES, keys & 4095)
-    return both.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3]
-
-
-def occurring(pixels: Pixels) -> np.ndarray:
-    """The Morton keys, ascending, of the colours that an 8-bit picture has, transparent or not."""
-    seen = np.zeros(1 << 24, bool)
-
-    def mark(rows: slice) -> None:
-        seen[pack(pixels.rgb(rows))] = True
-
-    each(mark, pixels.tiles())
-    return np.flatnonzero(seen).astype(np.int32)
-
-
-def tally(pixels: Pixels, keys: np.ndarray) -> np.ndarray:
-    """How much of the picture, alpha and mask counted in, has each of the colours (float64)."""
-    index = np.zeros(1 << 24, np.int32)
-    index[keys] = np.arange(len(keys), dtype=np.int32)
+def tally(pixels: Pixels) -> np.ndarray:
+    """How much of the picture, alpha and mask counted in, has each palette colour (float64)."""
+    keys, index = pixels.palette.keys, pixels.palette.index
 
     def count(rows: slice) -> np.ndarray:
-        return np.bincount(index[pack(pixels.rgb(rows))], pixels.weight(rows), len(keys))
+        return np.bincount(np.take(index, pack(pixels.rgb(rows))), pixels.weight(rows), len(keys))
 
-    return np.add.reduce([*each(count, pixels.tiles(_BLOCK))], axis=0, dtype=np.float64)
+    # larger blocks: every one of them makes a table of all colours
+    return np.add.reduce([*each(count, pixels.tiles(4 * BLOCK))], axis=0, dtype=np.float64)
 
 
 @pytree
@@ -112,10 +60,9 @@ def chunks(pixels: Pixels, neutral: bool = False) -> Iterator[tuple[np.ndarray, 
         neutral: give each colour's grey instead (for a grey source).
     """
     if pixels.color.dtype == np.uint8:
-        keys = occurring(pixels)
-        pairs = [(unpack(keys) / np.float32(255), tally(pixels, keys))]
+        pairs = [(unpack(pixels.palette.keys) / np.float32(255), tally(pixels))]
     else:
-        pairs = ((pixels.values(rows), _mass(pixels, rows)) for rows in pixels.tiles(_BLOCK))
+        pairs = ((pixels.values(rows), _mass(pixels, rows)) for rows in pixels.tiles(4 * BLOCK))
     for values, mass in pairs:
         inside = mass > 0
         if not inside.all():
@@ -205,7 +152,8 @@ def _ordered(pixels: Pixels, neutral: bool) -> tuple[np.ndarray, np.ndarray]:
     values, mass = (np.concatenate(part) for part in zip(*pairs, strict=True))
     if deep:
         low, spread = values.min(0), np.ptp(values, axis=0)
-        levels = (values - low) * (255 / np.where(spread > 0, spread, 1))
-        order = np.argsort(pack(levels.astype(np.uint8)), kind="stable")
-        values, mass = values[order], mass[order]
-    return values, mass
+        levels = ((values - low) * (255 / np.where(spread > 0, spread, 1))).astype(np.uint8)
+    else:
+        levels = np.rint(values * 255).astype(np.uint8)
+    order = morton_order(levels)
+    return values[order], mass[order]

@@ -4,20 +4,36 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxcolor.image.keys import KEYS, pack
 from jaxcolor.maps import ColorMap
 
 TILE = 1 << 16  # rows in one compiled call: one shape for every picture
+BLOCK = 1 << 18  # rows in one NumPy call: in cache, and still few calls
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Palette:
+    """The distinct colours of an 8-bit picture, transparent ones included.
+
+    Attributes:
+        keys: (n,) their keys, ascending.
+        index: (2^24,) position in `keys` of every key that occurs.
+    """
+
+    keys: np.ndarray
+    index: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Pixels:
     """The rows of a picture: views, no copies.
 
@@ -63,8 +79,22 @@ class Pixels:
         ]
         return np.prod(parts, axis=0) if parts else None
 
-    def tiles(self, rows: int = TILE) -> list[slice]:
+    def tiles(self, rows: int) -> list[slice]:
         return [slice(i, min(i + rows, len(self))) for i in range(0, len(self), rows)]
+
+    @cached_property
+    def palette(self) -> Palette:
+        """Of an 8-bit picture; a fit and an apply share it."""
+        seen = np.zeros(KEYS, bool)
+
+        def mark(rows: slice) -> None:
+            seen[pack(self.rgb(rows))] = True
+
+        each(mark, self.tiles(BLOCK))
+        keys = np.flatnonzero(seen).astype(np.uint32)
+        index = np.zeros(KEYS, np.int32)
+        index[keys] = np.arange(len(keys), dtype=np.int32)
+        return Palette(keys, index)
 
 
 def view(image: ArrayLike, mask: ArrayLike | None = None, name: str = "picture") -> Pixels:

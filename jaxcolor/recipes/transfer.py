@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from jaxcolor import maps
 from jaxcolor.image import colors, spaces
-from jaxcolor.image.apply import apply
+from jaxcolor.image.apply import apply_rows
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.measure import Measure
 from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, LIGHTNESS, METHODS, known
@@ -48,17 +48,30 @@ def fit(
 
     Example:
         >>> source = np.random.default_rng(0).integers(0, 99, (20, 30, 3)).astype(np.uint8)
-        >>> T = fit(source, source + 100, method="gaussian")
+        >>> T = fit(source, source + 100, method="gaussian", space="srgb")
         >>> (255 * T(jnp.full((1, 3), 55 / 255))).round()
         Array([[155., 155., 155.]], dtype=float32)
     """
+    pixels = view(source, mask, "source"), view(reference, reference_mask, "reference")
+    return _fit(*pixels, method, space, strength, key, bases)
+
+
+def _fit(
+    source: Pixels,
+    reference: Pixels,
+    method: str,
+    space: str | None,
+    strength: float,
+    key: Array | None,
+    bases: int,
+) -> maps.ColorMap:
     known(method, METHODS, "method")
     if method == "reinhard" and space is not None:
         raise ValueError("reinhard works in its own space, l alpha beta: leave the space out")
     if bases < 1:
         raise ValueError(f"bases must be at least 1, got {bases}")
     chosen = spaces.LAlphaBeta() if method == "reinhard" else _space(space, method)
-    pixels = view(source, mask, "source"), view(reference, reference_mask, "reference")
+    pixels = source, reference
     if method in ("reinhard", "gaussian"):
         solver = gaussian.diagonal if method == "reinhard" else gaussian.between
         inner = _moment_fit(solver, *pixels, chosen)
@@ -161,18 +174,10 @@ def transfer(
         >>> result.shape, result.dtype, bool(abs(result.mean() - source.mean() - 100) < 3)
         ((20, 30, 3), dtype('uint8'), True)
     """
-    fitted = fit(
-        source,
-        reference,
-        method=method,
-        space=space,
-        strength=strength,
-        mask=mask,
-        reference_mask=reference_mask,
-        key=key,
-        bases=bases,
-    )
-    return apply(fitted, source, mask=mask)
+    seen = view(source, mask, "source")  # once: fit and apply share what it finds
+    other = view(reference, reference_mask, "reference")
+    fitted = _fit(seen, other, method, space, strength, key, bases)
+    return apply_rows(fitted, seen).reshape(np.shape(source))
 
 
 def equalizer(
