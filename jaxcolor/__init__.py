@@ -17,8 +17,8 @@ __all__ = [
     "bake",
     "equalizer",
     "fit",
-    "measure",
     "pad",
+    "point_cloud",
     "reinhard",
     "score",
     "transfer",
@@ -30,7 +30,7 @@ _HOME = {
     "jaxcolor.image.apply": ("apply",),
     "jaxcolor.image.lut": ("Lut", "bake"),
     "jaxcolor.maps": ("Affine", "Blend", "ColorMap", "InSpace", "Quantile"),
-    "jaxcolor.measure": ("Measure", "measure", "pad"),
+    "jaxcolor.measure": ("Measure", "pad", "point_cloud"),
     "jaxcolor.recipes.score": ("score",),
     "jaxcolor.recipes.transfer": ("equalizer", "fit", "reinhard", "transfer"),
 }
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from jaxcolor.maps import InSpace as InSpace
     from jaxcolor.maps import Quantile as Quantile
     from jaxcolor.measure import Measure as Measure
-    from jaxcolor.measure import measure as measure
     from jaxcolor.measure import pad as pad
+    from jaxcolor.measure import point_cloud as point_cloud
     from jaxcolor.recipes.score import score as score
     from jaxcolor.recipes.transfer import equalizer as equalizer
     from jaxcolor.recipes.transfer import fit as fit

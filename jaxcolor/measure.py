@@ -13,7 +13,7 @@ class Measure:
     """A discrete measure, sum_i weights_i delta(points_i).
 
     A point of weight zero is legal padding: no solver lets it change a result. The constructor
-    checks nothing (it runs on every unflatten); `measure` does.
+    checks nothing (it runs on every unflatten); `point_cloud` does.
 
     Attributes:
         points: (n, d) positions, for colours in the coordinates of one colour space.
@@ -24,7 +24,7 @@ class Measure:
     weights: Array
 
 
-def measure(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:
+def point_cloud(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:
     """A checked `Measure`; without weights, every point gets 1 / n.
 
     Args:
@@ -35,7 +35,7 @@ def measure(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:
         ValueError: on a wrong shape, or (outside `jit`) negative, non-finite or all-zero values.
 
     Example:
-        >>> measure([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]).weights
+        >>> point_cloud([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]).weights
         Array([0.5, 0.5], dtype=float32)
     """
     points = jnp.asarray(points)
@@ -85,7 +85,7 @@ def pad(mu: Measure, size: int | None = None) -> Measure:
         ValueError: where size < n.
 
     Example:
-        >>> pad(measure([[0.0], [1.0]]), 3).weights
+        >>> pad(point_cloud([[0.0], [1.0]]), 3).weights
         Array([0.5, 0.5, 0. ], dtype=float32)
     """
     n = mu.points.shape[0]

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcolor.measure import Measure, measure
+from jaxcolor.measure import Measure, point_cloud
 
 
 def cloud(seed: int, n: int, dtype, d: int = 3, weighted: bool = True) -> Measure:
@@ -11,7 +11,7 @@ def cloud(seed: int, n: int, dtype, d: int = 3, weighted: bool = True) -> Measur
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + rng.normal(size=d)
     weights = rng.uniform(0.1, 1, n) if weighted else np.ones(n)
-    return measure(jnp.asarray(points, dtype), jnp.asarray(weights / weights.sum(), dtype))
+    return point_cloud(jnp.asarray(points, dtype), jnp.asarray(weights / weights.sum(), dtype))
 
 
 def with_moments(seed: int, mean: np.ndarray, cov: np.ndarray, dtype, n: int = 500) -> Measure:
@@ -19,7 +19,7 @@ def with_moments(seed: int, mean: np.ndarray, cov: np.ndarray, dtype, n: int = 5
     raw = np.random.default_rng(seed).normal(size=(n, len(mean)))
     raw -= raw.mean(0)
     raw = raw @ np.linalg.inv(np.linalg.cholesky(raw.T @ raw / n)).T
-    return measure(jnp.asarray(raw @ np.linalg.cholesky(cov).T + mean, dtype))
+    return point_cloud(jnp.asarray(raw @ np.linalg.cholesky(cov).T + mean, dtype))
 
 
 def monge_kantorovich(cov0: np.ndarray, cov1: np.ndarray) -> np.ndarray:

@@ -66,5 +66,7 @@ def test_every_public_name_exists_and_is_documented():
     for name in jaxcolor.__all__:
         assert getattr(jaxcolor, name).__doc__, name
     assert set(jaxcolor.__all__) < set(dir(jaxcolor))
+    # importing a submodule would hide a function of its name
+    assert not set(jaxcolor.__all__) & {path.stem for path in ROOT.iterdir()}
     with pytest.raises(AttributeError, match="no attribute"):
         jaxcolor.nothing  # noqa: B018

@@ -6,7 +6,7 @@ import pytest
 
 from jaxcolor import maps
 from jaxcolor.image.spaces import SPACES
-from jaxcolor.measure import measure
+from jaxcolor.measure import point_cloud
 from jaxcolor.transport import sliced
 
 from problems import cloud  # isort: skip
@@ -100,7 +100,7 @@ def test_one_program_for_two_fits_of_one_shape(quantile):
 
 def test_constant_measure_maps_to_a_point():
     """Flat onto flat: every table is one displacement."""
-    one = measure(np.full((5, 3), 0.25, np.float32))
-    other = measure(np.full((7, 3), 0.75, np.float32))
+    one = point_cloud(np.full((5, 3), 0.25, np.float32))
+    other = point_cloud(np.full((7, 3), 0.75, np.float32))
     fitted = sliced.solve(one, other, jax.random.key(0), bases=3)
     np.testing.assert_allclose(fitted(one.points), 0.75, atol=1e-6)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcolor.measure import Measure, measure, pad, padded_size
+from jaxcolor.measure import Measure, pad, padded_size, point_cloud
 
 
 def test_weights_default_to_uniform(dtype):
-    mu = measure(jnp.zeros((4, 3), dtype))
+    mu = point_cloud(jnp.zeros((4, 3), dtype))
     assert mu.points.dtype == mu.weights.dtype == dtype
     np.testing.assert_allclose(mu.weights, 0.25)
 
@@ -27,11 +27,11 @@ def test_weights_default_to_uniform(dtype):
 )
 def test_bad_input_is_named(points, weights, says):
     with pytest.raises(ValueError, match=says):
-        measure(points.astype(np.float32), weights)
+        point_cloud(points.astype(np.float32), weights)
 
 
 def test_is_a_pytree_and_passes_through_jit_and_vmap():
-    mu = measure(np.ones((2, 3), np.float32))
+    mu = point_cloud(np.ones((2, 3), np.float32))
     doubled = jax.jit(lambda m: jax.tree.map(lambda x: 2 * x, m))(mu)
     assert isinstance(doubled, Measure)
     np.testing.assert_allclose(doubled.points, 2)
@@ -48,7 +48,7 @@ def test_padded_size_is_the_least_of_its_kind(n):
 
 
 def test_pad_adds_points_without_mass():
-    mu = pad(measure(np.array([[1.0, 2.0]], np.float32)), 4)
+    mu = pad(point_cloud(np.array([[1.0, 2.0]], np.float32)), 4)
     assert mu.points.shape == (4, 2)
     np.testing.assert_array_equal(mu.weights, [1, 0, 0, 0])
     with pytest.raises(ValueError, match="at least 4"):

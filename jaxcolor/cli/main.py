@@ -33,9 +33,12 @@ def main(argv: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _one_line
             args.run(args)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:
+        # nobody listens any more; or Python would complain of it on its way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # a person is to see a line, whatever broke
         if os.environ.get("JAXCOLOR_DEBUG"):

@@ -14,7 +14,7 @@ from jaxcolor.image.keys import morton_order, pack, unpack
 from jaxcolor.image.pixels import BLOCK, Pixels, each, evaluate
 from jaxcolor.image.spaces import luminance
 from jaxcolor.maps import Space
-from jaxcolor.measure import Measure, measure, pad
+from jaxcolor.measure import Measure, pad, point_cloud
 from jaxcolor.tree import pytree
 
 SAMPLE = 1 << 15  # points that stand for a picture in a fit
@@ -123,7 +123,7 @@ def sample(pixels: Pixels, *, neutral: bool = False, size: int = SAMPLE) -> Meas
         steps = (np.arange(size) + 0.5) * (cumulative[-1] / size)
         values = values[np.minimum(np.searchsorted(cumulative, steps), len(mass) - 1)]
         mass = np.ones(size)
-    return pad(measure(values, (mass / mass.sum()).astype(values.dtype)), size)
+    return pad(point_cloud(values, (mass / mass.sum()).astype(values.dtype)), size)
 
 
 def every_color(pixels: Pixels, *, neutral: bool = False) -> Measure:
@@ -135,7 +135,7 @@ def every_color(pixels: Pixels, *, neutral: bool = False) -> Measure:
         ValueError: where nothing carries weight.
     """
     values, mass = _ordered(pixels, neutral)
-    return pad(measure(values, (mass / mass.sum()).astype(values.dtype)))
+    return pad(point_cloud(values, (mass / mass.sum()).astype(values.dtype)))
 
 
 def _ordered(pixels: Pixels, neutral: bool) -> tuple[np.ndarray, np.ndarray]:

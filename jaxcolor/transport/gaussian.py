@@ -14,8 +14,8 @@ def moments(mu: Measure) -> tuple[Array, Array]:
     """Mean (d,) and covariance (d, d) of a measure, normalised by its mass.
 
     Example:
-        >>> from jaxcolor.measure import measure
-        >>> moments(measure([[0.0], [2.0]]))
+        >>> from jaxcolor.measure import point_cloud
+        >>> moments(point_cloud([[0.0], [2.0]]))
         (Array([1.], dtype=float32), Array([[1.]], dtype=float32))
     """
     weights = mu.weights / mu.weights.sum()
@@ -140,9 +140,9 @@ def solve(source: Measure, target: Measure) -> Affine:
         source: n points in R^d. target: m points in R^d.
 
     Example:
-        >>> from jaxcolor.measure import measure
+        >>> from jaxcolor.measure import point_cloud
         >>> x = jnp.array([[0.0], [1.0], [2.0]])
-        >>> solve(measure(x), measure(3 * x))(x).round().ravel()
+        >>> solve(point_cloud(x), point_cloud(3 * x))(x).round().ravel()
         Array([0., 3., 6.], dtype=float32)
 
     Reference:

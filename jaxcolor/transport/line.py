@@ -107,8 +107,8 @@ def solve(source: Measure, target: Measure, *, knots: int = 4096) -> Quantile:
         A `Quantile` map with one frame, the identity.
 
     Example:
-        >>> from jaxcolor.measure import measure
-        >>> T = solve(measure([[0.0], [1.0]]), measure([[2.0], [4.0]]))
+        >>> from jaxcolor.measure import point_cloud
+        >>> T = solve(point_cloud([[0.0], [1.0]]), point_cloud([[2.0], [4.0]]))
         >>> T(jnp.array([[0.0], [1.0]])).round(2)
         Array([[2.],
                [4.]], dtype=float32)

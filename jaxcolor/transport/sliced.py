@@ -71,9 +71,9 @@ def solve(
         A `Quantile` map with `bases` frames.
 
     Example:
-        >>> from jaxcolor.measure import measure
+        >>> from jaxcolor.measure import point_cloud
         >>> x = jax.random.normal(jax.random.key(1), (2000, 3))
-        >>> T = solve(measure(x), measure(2 * x + 5), jax.random.key(0))
+        >>> T = solve(point_cloud(x), point_cloud(2 * x + 5), jax.random.key(0))
         >>> bool(jnp.abs(T(x).mean(0) - 5).max() < 0.2)
         True
 

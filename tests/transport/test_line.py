@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 from skimage.exposure import match_histograms
 
-from jaxcolor.measure import Measure, measure, pad
+from jaxcolor.measure import Measure, pad, point_cloud
 from jaxcolor.transport import line
 
 from problems import cloud  # isort: skip
@@ -30,8 +30,8 @@ def test_pushes_source_onto_target(seed, dtype):
 @given(seed=st.integers(0, 10**6))
 def test_monotone_and_within_the_target(seed):
     rng = np.random.default_rng(seed)
-    source = measure(rng.normal(size=(60, 1)).astype(np.float32))
-    target = measure((rng.normal(size=(45, 1)) ** 3).astype(np.float32))
+    source = point_cloud(rng.normal(size=(60, 1)).astype(np.float32))
+    target = point_cloud((rng.normal(size=(45, 1)) ** 3).astype(np.float32))
     moved = np.asarray(line.solve(source, target, knots=512)(jnp.sort(source.points, axis=0)))
     assert (np.diff(moved[:, 0]) >= -1e-4).all()
     both = np.concatenate([source.points, target.points])
@@ -75,8 +75,8 @@ def test_mass_without_points_and_padding_are_inert(dtype):
 
 
 def test_two_colors_onto_two_colors_are_exact():
-    source = measure(np.array([[0.2], [0.7]], np.float32), np.array([1.0, 3.0], np.float32))
-    target = measure(np.array([[0.1], [0.9]], np.float32), np.array([2.0, 6.0], np.float32))
+    source = point_cloud(np.array([[0.2], [0.7]], np.float32), np.array([1.0, 3.0], np.float32))
+    target = point_cloud(np.array([[0.1], [0.9]], np.float32), np.array([2.0, 6.0], np.float32))
     moved = line.solve(source, target)(source.points)
     np.testing.assert_allclose(moved, [[0.1], [0.9]], atol=3e-4)
 

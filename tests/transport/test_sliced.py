@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from jaxcolor.measure import Measure, measure, pad
+from jaxcolor.measure import Measure, pad, point_cloud
 from jaxcolor.recipes.score import sw2
 from jaxcolor.transport import sliced
 
@@ -81,7 +81,7 @@ def test_weights_count(dtype):
     weights = jnp.ones(64, dtype).at[:10].set(2)
     twice = jnp.concatenate([points, points[:10]])
     a = sliced.solve(Measure(points, weights), target, KEY, bases=5)
-    b = sliced.solve(measure(twice), target, KEY, bases=5)
+    b = sliced.solve(point_cloud(twice), target, KEY, bases=5)
     # a level beside a jump of the target may fall either way by rounding
     assert np.quantile(jnp.abs(a(points) - b(points)).max(1), 0.9) < 5e-3
 

@@ -1,0 +1,63 @@
+"""What the README says can be typed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from jaxcolor.cli import transfer
+from jaxcolor.cli.main import build_parser
+from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, METHODS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^jaxcolor (.*?)(?:\s+#.*)?$", README, re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_parses(command):
+    args = build_parser().parse_args(shlex.split(command))
+    if args.command == "transfer":
+        transfer.check_usage(args)
+
+
+def test_there_are_commands_to_test():
+    assert len(COMMANDS) >= 9
+    assert {c.split()[0] for c in COMMANDS} == {"transfer", "compare", "lut"}
+
+
+def test_the_defaults_are_the_ones_it_explains():
+    assert f"`{DEFAULT_METHOD}` (default)" in README
+    for method in METHODS:
+        assert f"`{method}`" in README
+    assert DEFAULT_SPACE[DEFAULT_METHOD] in README.lower()
+
+
+def test_python_examples_run(photographs):
+    import jax
+
+    source, reference = photographs
+    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert len(blocks) == 2
+    points, other_points = (p.reshape(-1, 3)[:500] / 255 for p in photographs)
+    names = {
+        "jax": jax,
+        "source": source,
+        "reference": reference,
+        "frame": source[:20],
+        "points": points,
+        "other_points": other_points,
+        "weights": None,
+        "key": jax.random.key(0),
+    }
+    for block in blocks:
+        exec(block.replace('save("look.cube")', "size"), names)
+    assert names["result"].shape == source.shape
+    assert names["moved"].shape == points.shape
+
+
+def test_ci_runs_the_readmes_test_command():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "<!-- test command -->" in script
+    assert README.count("<!-- test command -->") == 1
