@@ -10,7 +10,12 @@ METHODS = ("histogram", "reinhard", "gaussian", "sliced")
 SPACES = ("srgb", "linear", "lab", "oklab", "lalphabeta")
 DEFAULT_METHOD = "gaussian"
 # the space each method acts in unless told otherwise; reinhard's is part of its definition
-DEFAULT_SPACE = {"histogram": "srgb", "gaussian": "oklab", "sliced": "srgb"}
+DEFAULT_SPACE = {
+    "histogram": "srgb",
+    "reinhard": "lalphabeta",
+    "gaussian": "oklab",
+    "sliced": "srgb",
+}
 # spaces with a lightness, and the lightness of white
 LIGHTNESS = {"lab": 100.0, "oklab": 1.0}
 

@@ -50,8 +50,7 @@ def compare(
         pixels = transfer(source, reference, method=method)
         seconds = time.perf_counter() - start
         figures = score(source, reference, pixels)
-        space = DEFAULT_SPACE.get(method, "lalphabeta")
-        results.append(Result(method, space, pixels, figures, seconds))
+        results.append(Result(method, DEFAULT_SPACE[method], pixels, figures, seconds))
     return results
 
 

@@ -20,7 +20,7 @@ def fit(
     reference: ArrayLike,
     *,
     method: str = DEFAULT_METHOD,
-    space: str | None = None,
+    space: str | maps.Space | None = None,
     strength: float = 1.0,
     mask: ArrayLike | None = None,
     reference_mask: ArrayLike | None = None,
@@ -37,7 +37,8 @@ def fit(
             float. Alpha weights the fit.
         method: 'histogram', each channel by itself; 'reinhard', mean and deviation in l alpha
             beta; 'gaussian', mean and covariance; 'sliced', the whole distribution.
-        space: 'srgb', 'linear', 'lab', 'oklab' or 'lalphabeta', where the method acts.
+        space: 'srgb', 'linear', 'lab', 'oklab' or 'lalphabeta', where the method acts; or any
+            pytree with `encode` and `decode`.
         strength: 0 (the identity) .. 1.
         mask, reference_mask: (H, W), 0..full scale: what counts in the fit.
         key: PRNG key of 'sliced'; `jax.random.key(0)` by default.
@@ -60,7 +61,7 @@ def _fit(
     source: Pixels,
     reference: Pixels,
     method: str,
-    space: str | None,
+    space: str | maps.Space | None,
     strength: float,
     key: Array | None,
     bases: int,
@@ -70,16 +71,16 @@ def _fit(
         raise ValueError("reinhard works in its own space, l alpha beta: leave the space out")
     if bases < 1:
         raise ValueError(f"bases must be at least 1, got {bases}")
-    chosen = spaces.LAlphaBeta() if method == "reinhard" else _space(space, method)
-    pixels = source, reference
-    if method in ("reinhard", "gaussian"):
-        solver = gaussian.diagonal if method == "reinhard" else gaussian.between
-        inner = _moment_fit(solver, *pixels, chosen)
+    chosen = _space(space, method)
+    if method == "reinhard":
+        inner = _moment_fit(gaussian.diagonal, source, reference, chosen)
+    elif method == "gaussian":
+        inner = _moment_fit(gaussian.between, source, reference, chosen)
     elif method == "histogram":
-        inner = line.solve(*_measures(colors.every_color, *pixels, chosen))
+        inner = line.solve(*_measures(colors.every_color, source, reference, chosen))
     else:
         key = jax.random.key(0) if key is None else key
-        inner = sliced.solve(*_measures(colors.sample, *pixels, chosen), key, bases=bases)
+        inner = sliced.solve(*_measures(colors.sample, source, reference, chosen), key, bases=bases)
     return _finish(chosen, inner, strength)
 
 
@@ -116,9 +117,11 @@ def reinhard(
     return _finish(space, _moment_fit(gaussian.diagonal, *pixels, space), 1.0)
 
 
-def _space(name: str | None, method: str) -> maps.Space:
-    name = DEFAULT_SPACE[method] if name is None else name
-    return spaces.SPACES[known(name, spaces.SPACES, "space")]
+def _space(space: str | maps.Space | None, method: str) -> maps.Space:
+    space = DEFAULT_SPACE[method] if space is None else space
+    if isinstance(space, str):
+        return spaces.SPACES[known(space, spaces.SPACES, "space")]
+    return space
 
 
 def _moment_fit(solver, source: Pixels, reference: Pixels, space: maps.Space) -> maps.Affine:
@@ -155,7 +158,7 @@ def transfer(
     reference: ArrayLike,
     *,
     method: str = DEFAULT_METHOD,
-    space: str | None = None,
+    space: str | maps.Space | None = None,
     strength: float = 1.0,
     mask: ArrayLike | None = None,
     reference_mask: ArrayLike | None = None,

@@ -9,6 +9,7 @@ from jaxcolor.image.spaces import SPACES, luminance
 from jaxcolor.recipes import METHODS
 from jaxcolor.recipes.score import sw2
 from jaxcolor.transport import sliced
+from jaxcolor.tree import pytree
 
 RNG = np.random.default_rng(0)
 DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
@@ -78,7 +79,8 @@ def test_a_flat_source_becomes_one_color_of_the_reference(photographs, method, c
 def test_two_colors_onto_two_colors(method):
     source = np.array([[[10, 20, 30], [200, 180, 160]]] * 2, np.uint8)
     reference = np.array([[[60, 0, 90], [250, 120, 100]]] * 3, np.uint8)
-    result = jaxcolor.transfer(source, reference, method=method)
+    space = None if method == "reinhard" else "srgb"
+    result = jaxcolor.transfer(source, reference, method=method, space=space)
     if method == "gaussian":  # the line through two colours cannot be turned by a symmetric map
         np.testing.assert_allclose(result.mean((0, 1)), reference.mean((0, 1)), atol=1)
     else:
@@ -188,6 +190,23 @@ def test_one_fit_serves_other_pictures(photographs):
     np.testing.assert_array_equal(whole[10:20, 5:50], jaxcolor.apply(fitted, source[10:20, 5:50]))
     again = np.rint(jaxcolor.apply(fitted, as_dtype(source, np.float32)) * 255)
     assert np.abs(again - whole).max() <= 1
+
+
+def test_a_space_of_ones_own(photographs):
+    @pytree
+    class Halved:
+        """Encoded RGB, halved."""
+
+        def encode(self, rgb):
+            return rgb / 2
+
+        def decode(self, coordinates):
+            return coordinates * 2
+
+    source, reference = photographs
+    ours = jaxcolor.transfer(source, reference, method="gaussian", space=Halved())
+    plain = jaxcolor.transfer(source, reference, method="gaussian", space="srgb")
+    assert np.abs(ours.astype(int) - plain).max() <= 1
 
 
 def test_exchange_is_two_fits(photographs):
