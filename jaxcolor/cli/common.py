@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from jaxcolor.recipes import known
+from jaxcolor.recipes import DEFAULT_METHOD, known
 
 METHOD_HELP = (
     "how colours are matched. histogram: red, green and blue each by itself. reinhard: average and "
     "contrast. gaussian: average, contrast and colour balance together; gentle, no new grain. "
-    "sliced: the whole palette; closest to the reference (default: %(default)s)"
+    "sliced: the whole palette; closest to the reference (default: " + DEFAULT_METHOD + ")"
 )
 
 

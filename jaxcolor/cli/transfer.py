@@ -35,9 +35,7 @@ def add(commands, name: str) -> None:
     parser.add_argument("source", metavar="SOURCE", help="the picture to recolour")
     parser.add_argument("reference", metavar="REFERENCE", nargs="?", help="the picture to match")
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where to write")
-    parser.add_argument(
-        "--method", type=one_of(METHODS, "method"), default=DEFAULT_METHOD, help=METHOD_HELP
-    )
+    parser.add_argument("--method", type=one_of(METHODS, "method"), help=METHOD_HELP)
     parser.add_argument(
         "--space",
         type=one_of(SPACES, "space"),
@@ -112,7 +110,7 @@ def check_usage(args: argparse.Namespace) -> None:
             args.parser.error("--equalize takes no REFERENCE")
         if args.both or args.reference_mask:
             args.parser.error("--equalize goes without --both and --reference-mask")
-        if args.method not in ("histogram", DEFAULT_METHOD):
+        if args.method not in ("histogram", None):
             args.parser.error("--equalize is a histogram method: leave --method out")
         if args.space is not None and args.space not in LIGHTNESS:
             args.parser.error(f"--equalize needs a space with lightness: {', '.join(LIGHTNESS)}")
@@ -169,7 +167,7 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
         fitted = recipe.fit(
             source.pixels,
             files.convert(reference, source.profile).pixels,
-            method=args.method,
+            method=args.method or DEFAULT_METHOD,
             space=args.space,
             strength=args.strength,
             mask=mask,

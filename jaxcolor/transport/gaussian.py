@@ -40,17 +40,21 @@ def eigen(matrix: Array) -> tuple[Array, Array]:
     """
     d = matrix.shape[0]
     vectors = jnp.eye(d, dtype=matrix.dtype)
+    # to entries of at most one: squares of what matters then stay above underflow
+    largest = jax.lax.stop_gradient(jnp.abs(matrix).max())
+    scale = jnp.where(largest > 0, largest, 1)
+    matrix = matrix / scale
     for _ in range(SWEEPS):
         for p in range(d):
             for q in range(p + 1, d):
                 matrix, vectors = _rotate(matrix, vectors, p, q)
-    return jnp.diagonal(matrix), vectors
+    return scale * jnp.diagonal(matrix), vectors
 
 
 def _rotate(matrix: Array, vectors: Array, p: int, q: int) -> tuple[Array, Array]:
     """One Jacobi rotation, which makes entry (p, q) zero."""
     off, gap = matrix[p, q], matrix[q, q] - matrix[p, p]
-    nothing = off == 0
+    nothing = off**2 < jnp.finfo(off.dtype).tiny
     # tangent of the smaller angle: 2 off / (gap +- sqrt(gap^2 + 4 off^2)), safe at gap = 0
     size = jnp.sqrt(jnp.where(nothing, 1, gap**2 + 4 * off**2))
     tangent = jnp.where(nothing, 0, 2 * off / (gap + jnp.where(gap < 0, -size, size)))

@@ -29,6 +29,29 @@ def test_jacobi_of_diagonal_and_equal_eigenvalues(dtype):
         np.testing.assert_allclose(vectors, np.eye(3))
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("off", [1e-30, 1e-23, 1e-18, 1e-8])
+def test_jacobi_survives_tiny_entries(off, size, dtype):
+    """4 off^2 underflows in float32 where off does not."""
+    for corner in (0.0, 1.0):
+        matrix = size * np.array([[corner, 0, 0], [0, 0, off], [0, off, 0]])
+        values, vectors = gaussian.eigen(jnp.asarray(matrix, dtype))
+        assert jnp.isfinite(values).all()
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-5)
+        assert np.abs(values).max() <= 1.0001 * max(np.abs(matrix).max(), 1e-37)
+
+
+def test_grey_onto_grey_in_oklab_is_finite():
+    """Rank one, with rounding for the rest: what a grey picture is in a space with chroma."""
+    from jaxcolor import transfer
+
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        a, b = rng.integers(0, 256, (2, 16, 16)).astype(np.uint8)
+        result = transfer(a, b, method="gaussian", space="oklab")
+        assert abs(result.mean() - b.mean()) < 12
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_map_is_the_closed_form(seed, dtype):
     cov0, cov1 = random_covariance(seed), random_covariance(seed + 50)

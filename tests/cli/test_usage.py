@@ -1,0 +1,115 @@
+"""Bad usage: exit 2 with one line. Help: exit 0, and no wait for jax."""
+
+import subprocess
+import sys
+
+import pytest
+
+from jaxcolor.cli.main import COMMANDS
+from jaxcolor.recipes import DEFAULT_METHOD
+
+A, B, OUT = "a.png", "b.png", ("-o", "out.png")
+
+WRONG = {
+    "no command": ((), "required: COMMAND"),
+    "misspelt command": (("tranfser", A, B), "did you mean 'transfer'"),
+    "a command like none": (("xyzzy",), "one of transfer, compare, lut, demo"),
+    "unknown option": (("transfer", A, B, *OUT, "--sharpen"), "--sharpen"),
+    "no output": (("transfer", A, B), "-o/--out"),
+    "no reference": (("transfer", A, *OUT), "REFERENCE is missing (only --equalize goes without)"),
+    "misspelt method": (("transfer", A, B, *OUT, "--method", "slicd"), "did you mean 'sliced'"),
+    "misspelt space": (("transfer", A, B, *OUT, "--space", "oklb"), "did you mean 'oklab'"),
+    "a space for reinhard": (
+        ("transfer", A, B, *OUT, "--method", "reinhard", "--space", "lab"),
+        "reinhard works in its own space",
+    ),
+    "strength 2": (("transfer", A, B, *OUT, "--strength", "2"), "a number within 0..1, got '2'"),
+    "strength -1": (("transfer", A, B, *OUT, "--strength", "-1"), "--strength"),
+    "strength nan": (("transfer", A, B, *OUT, "--strength", "nan"), "within 0..1, got 'nan'"),
+    "strength x": (("transfer", A, B, *OUT, "--strength", "x"), "within 0..1, got 'x'"),
+    "bases 0": (("transfer", A, B, *OUT, "--bases", "0"), "a whole number within 1..1000, got '0'"),
+    "bases 1.5": (("transfer", A, B, *OUT, "--bases", "1.5"), "whole number within 1..1000"),
+    "lut size 1": (("transfer", A, B, *OUT, "--lut-size", "1"), "within 2..129, got '1'"),
+    "lut size 130": (("transfer", A, B, *OUT, "--lut-size", "130"), "within 2..129, got '130'"),
+    "a seed beyond all": (("transfer", A, B, *OUT, "--seed", str(2**70)), "--seed"),
+    "a seed that is no number": (("transfer", A, B, *OUT, "--seed", "x"), "got 'x'"),
+    "equalize with a reference": (
+        ("transfer", A, B, *OUT, "--equalize"),
+        "--equalize takes no REFERENCE",
+    ),
+    "equalize in srgb": (
+        ("transfer", A, *OUT, "--equalize", "--space", "srgb"),
+        "needs a space with lightness: lab, oklab",
+    ),
+    "equalize by a method": (
+        ("transfer", A, *OUT, "--equalize", "--method", "gaussian"),
+        "leave --method out",
+    ),
+    "equalize both": (
+        ("transfer", A, *OUT, "--equalize", "--both", "c.png"),
+        "goes without --both",
+    ),
+    "equalize with a reference mask": (
+        ("transfer", A, *OUT, "--equalize", "--reference-mask", "c.png"),
+        "goes without --both and --reference-mask",
+    ),
+    "one name for two": (("transfer", A, B, *OUT, "--both", "out.png"), "the same name"),
+    "one file for two": (("transfer", A, B, *OUT, "--both", "./x/../out.png"), "the same name"),
+    "lut without action": (("lut",), "required: ACTION"),
+    "misspelt action": (("lut", "aply", A, "a.cube", *OUT), "'aply'"),
+    "lut without cube": (("lut", "apply", A, *OUT), "LUT.cube"),
+    "misspelt interpolation": (
+        ("lut", "apply", A, "a.cube", *OUT, "--interpolation", "trilinaer"),
+        "did you mean 'trilinear'",
+    ),
+    "compare with one": (("compare", A, *OUT), "REFERENCE"),
+    "demo with a picture": (("demo", A), A),
+}
+
+
+@pytest.mark.parametrize(("argv", "message"), WRONG.values(), ids=WRONG)
+def test_wrong(cli, argv, message):
+    answer = cli(*argv)
+    assert answer.code == 2
+    assert message in answer.line
+    assert "--help)" in answer.line
+
+
+@pytest.mark.parametrize("argv", [(), *((name,) for name in COMMANDS), ("lut", "apply")])
+def test_help(cli, argv):
+    answer = cli(*argv, "--help")
+    assert answer.code == 0
+    assert answer.err == ""
+    assert answer.out.startswith(" ".join(("usage: jaxcolor", *argv)))
+    for name in () if argv else COMMANDS:
+        assert name in answer.out
+
+
+def test_help_names_what_there_is(cli):
+    text = " ".join(cli("transfer", "--help").out.split())
+    for word in ("histogram", "reinhard", "gaussian", "sliced", "oklab", "lalphabeta"):
+        assert word in text
+    assert f"(default: {DEFAULT_METHOD})" in text
+
+
+def test_version(cli):
+    import jaxcolor
+
+    assert cli("--version").out == f"jaxcolor {jaxcolor.__version__}\n"
+
+
+def test_help_and_usage_errors_do_not_load_jax():
+    """A process of its own, for here jax is loaded already."""
+    program = """
+import sys
+from jaxcolor.cli.main import COMMANDS, main
+for argv in [[], *([name] for name in COMMANDS), ["lut", "apply"], ["transfer", "--method", "x"]]:
+    try:
+        main(argv if "x" in argv else [*argv, "--help"])
+    except SystemExit as end:
+        assert end.code == (2 if "x" in argv else 0), argv
+slow = {"jax", "jaxlib", "numpy", "PIL", "OpenImageIO", "skimage"} & set(sys.modules)
+assert not slow, slow
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
