@@ -28,7 +28,7 @@ def point_cloud(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:
     """A checked `Measure`; without weights, every point gets 1 / n.
 
     Args:
-        points: (n, d), n >= 1. Integers become float32.
+        points: (n, d), n >= 1. At least float32: integers and halves become it.
         weights: (n,), not negative, not all zero; any total mass.
 
     Raises:
@@ -39,7 +39,7 @@ def point_cloud(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:
         Array([0.5, 0.5], dtype=float32)
     """
     points = jnp.asarray(points)
-    if not jnp.issubdtype(points.dtype, jnp.floating):
+    if not jnp.issubdtype(points.dtype, jnp.floating) or points.dtype.itemsize < 4:
         points = points.astype(jnp.float32)
     if points.ndim != 2 or points.shape[0] == 0:
         raise ValueError(f"points must be (n, d) with n >= 1, got shape {points.shape}")

@@ -30,6 +30,11 @@ def test_bad_input_is_named(points, weights, says):
         point_cloud(points.astype(np.float32), weights)
 
 
+def test_at_least_float32():
+    for kind in (np.int32, np.float16, np.uint8):
+        assert point_cloud(np.ones((2, 3), kind)).points.dtype == np.float32
+
+
 def test_is_a_pytree_and_passes_through_jit_and_vmap():
     mu = point_cloud(np.ones((2, 3), np.float32))
     doubled = jax.jit(lambda m: jax.tree.map(lambda x: 2 * x, m))(mu)

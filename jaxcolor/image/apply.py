@@ -6,7 +6,17 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from jaxcolor.image.keys import pack, unpack
-from jaxcolor.image.pixels import BLOCK, TILE, Pixels, each, evaluate, from_float, to_float, view
+from jaxcolor.image.pixels import (
+    BLOCK,
+    TILE,
+    Pixels,
+    as_pytree,
+    each,
+    evaluate,
+    from_float,
+    to_float,
+    view,
+)
 from jaxcolor.image.spaces import luminance
 from jaxcolor.maps import ColorMap
 from jaxcolor.tree import pytree
@@ -49,7 +59,7 @@ def apply(color_map: ColorMap, image: ArrayLike, *, mask: ArrayLike | None = Non
 def apply_rows(color_map: ColorMap, pixels: Pixels) -> np.ndarray:
     """The same for a picture that has been looked at; rows (N, channels) out."""
     if pixels.grey:
-        color_map = ToGrey(color_map)
+        color_map = ToGrey(as_pytree(color_map))
     channels = pixels.color.shape[1]
     result = np.empty((len(pixels), channels + (pixels.alpha is not None)), pixels.color.dtype)
     if pixels.alpha is not None:
@@ -87,8 +97,8 @@ def _store(mapped: np.ndarray, pixels: Pixels, rows: slice, out: np.ndarray) -> 
             out[rows, channel] = mapped[:, channel]
         return
     share = np.clip(to_float(pixels.mask[rows], np.dtype(np.float32)), 0, 1)[:, None]
-    before = pixels.color[rows].astype(pixels.dtype)
-    mixed = before + share * (mapped.astype(pixels.dtype) - before)
+    before = pixels.color[rows].astype(np.result_type(pixels.color.dtype, np.float32))
+    mixed = np.where(share > 0, before + share * (mapped - before), before)
     if np.issubdtype(out.dtype, np.integer):
         mixed = np.rint(mixed)
     out[rows] = mixed

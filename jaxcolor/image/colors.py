@@ -4,6 +4,7 @@ An 8-bit picture has far fewer colours than pixels (75-200 thousand in most phot
 per colour replaces work per pixel.
 """
 
+import threading
 from collections.abc import Iterator
 
 import jax.numpy as jnp
@@ -25,11 +26,18 @@ def tally(pixels: Pixels) -> np.ndarray:
     """How much of the picture, alpha and mask counted in, has each palette colour (float64)."""
     keys, index = pixels.palette.keys, pixels.palette.index
 
-    def count(rows: slice) -> np.ndarray:
-        return np.bincount(np.take(index, pack(pixels.rgb(rows))), pixels.weight(rows), len(keys))
+    total = np.zeros(len(keys))
+    lock = threading.Lock()
+
+    def count(rows: slice) -> None:
+        place = np.take(index, pack(pixels.rgb(rows)))
+        counts = np.bincount(place, pixels.weight(rows), len(keys))
+        with lock:
+            np.add(total, counts, out=total)
 
     # larger blocks: every one of them makes a table of all colours
-    return np.add.reduce([*each(count, pixels.tiles(4 * BLOCK))], axis=0, dtype=np.float64)
+    each(count, pixels.tiles(4 * BLOCK))
+    return total
 
 
 @pytree
@@ -142,7 +150,10 @@ def _ordered(pixels: Pixels, neutral: bool) -> tuple[np.ndarray, np.ndarray]:
     """Colours and masses in Morton order."""
     deep = pixels.color.dtype != np.uint8
     if deep and len(pixels) > DEEP_ROWS:
-        rows = np.sort(np.random.default_rng(0).choice(len(pixels), DEEP_ROWS, replace=False))
+        weight = pixels.weight(slice(0, len(pixels)))
+        rows = np.arange(len(pixels)) if weight is None else np.flatnonzero(weight)
+        if len(rows) > DEEP_ROWS:  # among those that count, or a small mask would starve
+            rows = np.sort(np.random.default_rng(0).choice(rows, DEEP_ROWS, replace=False))
         parts = (pixels.alpha, pixels.mask)
         alpha, mask = (None if part is None else part[rows] for part in parts)
         pixels = Pixels(pixels.color[rows], alpha, mask, pixels.bounded)

@@ -40,6 +40,8 @@ class Lut:
         table = self.table.astype(colors.dtype).reshape(-1, 3)
         strides = jnp.array([n * n, n, 1])
         start = (corner * strides[None]).sum(1)
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(f"interpolation must be one of {INTERPOLATIONS}")
         weigh = _tetrahedral if self.interpolation == "tetrahedral" else _trilinear
         result = jnp.zeros_like(colors)
         for offset, weight in weigh(rest, strides):
@@ -52,7 +54,13 @@ class Lut:
         return self.table.shape[0]
 
     def save(self, path: str | PathLike, *, title: str = "jaxcolor") -> None:
-        """Write a .cube file, complete or not at all; red varies fastest, values not clamped."""
+        """Write a .cube file, complete or not at all; red varies fastest, values not clamped.
+
+        Raises:
+            ValueError: where the table holds NaN or infinity, which no reader takes.
+        """
+        if not np.isfinite(np.asarray(self.table)).all():
+            raise ValueError(f"{path}: the table holds NaN or infinite values")
         lines = [
             "# made by jaxcolor; input and output are encoded (gamma) RGB as in the picture, 0..1",
             f'TITLE "{title}"',

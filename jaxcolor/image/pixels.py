@@ -174,6 +174,11 @@ def from_float(values: np.ndarray, dtype: np.dtype, clip: bool = True) -> np.nda
     return (np.clip(values, 0, 1) if clip else values).astype(dtype)
 
 
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux: what this process may use
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def each(function: Callable[[slice], T], slices: Iterable[slice]) -> list[T]:
     """function over tiles on every core; NumPy and XLA both let go of the interpreter lock."""
     slices = list(slices)
@@ -186,8 +191,14 @@ def each(function: Callable[[slice], T], slices: Iterable[slice]) -> list[T]:
         with jax.enable_x64(double):
             return function(rows)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(_cores()) as pool:
         return list(pool.map(call, slices))
+
+
+def as_pytree(color_map: ColorMap) -> ColorMap:
+    """The map itself, or a plain function wrapped so that `jit` takes it as an argument."""
+    is_plain = jax.tree_util.all_leaves([color_map])
+    return jax.tree_util.Partial(color_map) if is_plain else color_map
 
 
 @jax.jit
@@ -205,6 +216,7 @@ def evaluate(color_map: ColorMap, colors: np.ndarray) -> np.ndarray:
         array([[1., 1., 1.],
                [1., 1., 1.]], dtype=float32)
     """
+    color_map = as_pytree(color_map)
     result = np.empty_like(colors)
 
     def one(rows: slice) -> None:

@@ -64,14 +64,14 @@ def linearize(rgb: Array) -> Array:
     """
     size = jnp.abs(rgb)
     curve = ((jnp.maximum(size, 0.04045) + 0.055) / 1.055) ** 2.4
-    return jnp.sign(rgb) * jnp.where(size <= 0.04045, size / 12.92, curve)
+    return jnp.where(size <= 0.04045, rgb / 12.92, jnp.sign(rgb) * curve)
 
 
 def delinearize(light: Array) -> Array:
     """Linear light to encoded sRGB: the inverse of `linearize`."""
     size = jnp.abs(light)
     curve = 1.055 * jnp.maximum(size, 0.0031308) ** (1 / 2.4) - 0.055
-    return jnp.sign(light) * jnp.where(size <= 0.0031308, size * 12.92, curve)
+    return jnp.where(size <= 0.0031308, light * 12.92, jnp.sign(light) * curve)
 
 
 def luminance(rgb: Array) -> Array:
@@ -149,12 +149,16 @@ def _root3(x: Array) -> Array:
     return jnp.where(zero, x, jnp.cbrt(jnp.where(zero, 1, x)))
 
 
+_TOP = 6.0  # log10 of the light above which l alpha beta is linear
+
+
 @pytree
 class LAlphaBeta:
     """Ruderman's l alpha beta: decorrelated log-LMS.
 
     The logarithm (base 10) goes on below `floor` as its own tangent, so that black is finite and
-    shadows keep their detail; above it the published formulas hold exactly.
+    shadows keep their detail, and above a million times white likewise, so that no map overflows;
+    in between the published formulas hold exactly.
 
     Attributes:
         floor: in units of LMS, where white is about 1.
@@ -168,16 +172,19 @@ class LAlphaBeta:
     def encode(self, rgb: Array) -> Array:
         lms = _mix(_RUDERMAN_LMS, linearize(rgb) if self.linear else rgb)
         floor = jnp.asarray(self.floor, lms.dtype)
-        curve = jnp.log10(jnp.maximum(lms, floor))
+        top = jnp.asarray(10.0**_TOP, lms.dtype)
+        curve = jnp.log10(jnp.clip(lms, floor, top))
         below = jnp.minimum(lms - floor, 0) / (floor * np.log(10))
-        return _mix(_RUDERMAN, curve + below)
+        above = jnp.maximum(lms - top, 0) / (top * np.log(10))
+        return _mix(_RUDERMAN, curve + below + above)
 
     def decode(self, coordinates: Array) -> Array:
         logs = _mix(np.linalg.inv(_RUDERMAN), coordinates)
         floor = jnp.asarray(self.floor, logs.dtype)
         edge = jnp.log10(floor)
         below = jnp.minimum(logs - edge, 0) * floor * np.log(10)
-        lms = 10 ** jnp.maximum(logs, edge) + below
+        above = jnp.maximum(logs - _TOP, 0) * (10.0**_TOP * np.log(10))
+        lms = 10 ** jnp.clip(logs, edge, _TOP) + below + above
         rgb = _mix(np.linalg.inv(_RUDERMAN_LMS), lms)
         return delinearize(rgb) if self.linear else rgb
 

@@ -25,7 +25,8 @@ class Result:
 
     def as_dict(self) -> dict:
         figures = {"method": self.method, "space": self.space, "seconds": round(self.seconds, 4)}
-        return figures | asdict(self.score)
+        # SSIM of a picture smaller than its window is NaN, which JSON does not have
+        return figures | {k: None if v != v else v for k, v in asdict(self.score).items()}
 
 
 def compare(

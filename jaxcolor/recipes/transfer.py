@@ -69,8 +69,6 @@ def _fit(
     known(method, METHODS, "method")
     if method == "reinhard" and space is not None:
         raise ValueError("reinhard works in its own space, l alpha beta: leave the space out")
-    if bases < 1:
-        raise ValueError(f"bases must be at least 1, got {bases}")
     chosen = _space(space, method)
     if method == "reinhard":
         inner = _moment_fit(gaussian.diagonal, source, reference, chosen)
@@ -112,6 +110,8 @@ def reinhard(
         >>> bool(jnp.allclose(T(jnp.full((1, 3), 0.2)), 0.2, atol=1e-4))
         True
     """
+    if not floor > 0:
+        raise ValueError(f"floor must be above 0, got {floor}")
     space = spaces.LAlphaBeta(floor, linear)
     pixels = view(source, mask, "source"), view(reference, reference_mask, "reference")
     return _finish(space, _moment_fit(gaussian.diagonal, *pixels, space), 1.0)
@@ -206,8 +206,9 @@ def equalizer(
     pixels = view(source, mask, "source")
     mu = colors.every_color(pixels)
     lightness = _encode(chosen, mu.points)[:, :1]
-    levels = jnp.linspace(0, top, 1024, dtype=lightness.dtype)[:, None]
-    uniform = Measure(levels, jnp.full(1024, 1 / 1024, lightness.dtype))
+    # as many levels as `line.solve` has knots: fewer would leave a comb
+    levels = jnp.linspace(0, top, 4096, dtype=lightness.dtype)[:, None]
+    uniform = Measure(levels, jnp.full(4096, 1 / 4096, lightness.dtype))
     one = line.solve(Measure(lightness, mu.weights), uniform)
     return _finish(chosen, _first_axis(one), strength)
 

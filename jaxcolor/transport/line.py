@@ -86,6 +86,19 @@ def axis_map(x: Array, a: Array, y: Array, b: Array, knots: int) -> tuple[Array,
     return low, step, step * rearrange(binned(x, a), binned(y, b), bounds)
 
 
+def check(source: Measure, target: Measure, knots: int) -> None:
+    """What every solver by projections asks for.
+
+    Raises:
+        ValueError: where dimensions differ, or fewer than two knots are asked for.
+    """
+    shapes = source.points.shape, target.points.shape
+    if shapes[0][1] != shapes[1][1]:
+        raise ValueError(f"source and target differ in dimension: {shapes[0]} and {shapes[1]}")
+    if knots < 2:
+        raise ValueError(f"knots must be at least 2, got {knots}")
+
+
 def _support(x: Array, weights: Array) -> tuple[Array, Array]:
     """The least and the greatest position that carries mass."""
     inside = weights > 0
@@ -106,6 +119,9 @@ def solve(source: Measure, target: Measure, *, knots: int = 4096) -> Quantile:
     Returns:
         A `Quantile` map with one frame, the identity.
 
+    Raises:
+        ValueError: where dimensions differ, or knots < 2.
+
     Example:
         >>> from jaxcolor.measure import point_cloud
         >>> T = solve(point_cloud([[0.0], [1.0]]), point_cloud([[2.0], [4.0]]))
@@ -116,6 +132,7 @@ def solve(source: Measure, target: Measure, *, knots: int = 4096) -> Quantile:
     Reference:
         Santambrogio (2015), Optimal Transport for Applied Mathematicians, theorem 2.9.
     """
+    check(source, target, knots)
     axis = jax.vmap(partial(axis_map, knots=knots), (1, None, 1, None))
     tables = axis(source.points, source.weights, target.points, target.weights)
     frame = jnp.eye(source.points.shape[1], dtype=source.points.dtype)

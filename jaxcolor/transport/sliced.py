@@ -8,7 +8,7 @@ from jax import Array
 
 from jaxcolor.maps import HIGHEST, Quantile, lookup
 from jaxcolor.measure import Measure
-from jaxcolor.transport.line import axis_map
+from jaxcolor.transport.line import axis_map, check
 
 CANDIDATES = 64
 # 64 to 2,048 knots reach the same distance; with fewer the map is smoother (TV, SSIM, bake error
@@ -70,6 +70,9 @@ def solve(
     Returns:
         A `Quantile` map with `bases` frames.
 
+    Raises:
+        ValueError: where dimensions differ, bases < 1 or knots < 2.
+
     Example:
         >>> from jaxcolor.measure import point_cloud
         >>> x = jax.random.normal(jax.random.key(1), (2000, 3))
@@ -81,6 +84,9 @@ def solve(
         Pitie, Kokaram, Dahyot (2007), Automated colour grading using colour distribution transfer,
         algorithm 1, with quantiles in place of 300 bins.
     """
+    check(source, target, knots)
+    if bases < 1:
+        raise ValueError(f"bases must be at least 1, got {bases}")
     dimension = source.points.shape[1]
     dtype = source.points.dtype
     drawn = frames(key, bases, dimension).astype(dtype)

@@ -51,7 +51,7 @@ def test_grey_stays_grey(dtype, channels):
 
 
 def test_mask_blends_and_black_leaves_alone():
-    for dtype in (np.uint8, np.uint16, np.float32):
+    for dtype in (np.uint8, np.uint16, np.float32, np.float64):
         image = picture(dtype, 3)
         mask = np.zeros(image.shape[:2], np.float32)
         mask[:, 20:30], mask[:, 30:] = 0.5, 1
@@ -137,6 +137,12 @@ def test_bad_masks_are_named():
         apply(HALVE, image, mask=np.ones((6, 4)))
     with pytest.raises(ValueError, match="mask"):
         apply(HALVE, image, mask=np.ones((4, 6), np.int64))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_plain_function_is_a_map(channels):
+    image = picture(np.uint8, channels)
+    assert np.abs(apply(lambda c: 1 - c, image).astype(int) - (255 - image)).max() <= 1
 
 
 def test_jax_arrays_are_pictures_too():

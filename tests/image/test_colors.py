@@ -109,6 +109,11 @@ def test_deep_pictures_of_many_pixels_are_subsampled(monkeypatch):
     mu = colors.every_color(pixels.view(image))
     assert (np.asarray(mu.weights) > 0).sum() == 5000
     np.testing.assert_allclose(np.average(mu.points, 0, mu.weights), 0.5, atol=0.02)
+    mask = np.zeros((200, 300))
+    mask[77, 88:90] = 1
+    few = colors.every_color(pixels.view(image, mask))
+    np.testing.assert_allclose(few.points[:2].sum(0), image[77, 88:90].sum(0), rtol=1e-6)
+    assert (np.asarray(few.weights) > 0).sum() == 2
 
 
 def test_neutral_takes_the_luminance():

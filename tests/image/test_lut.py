@@ -130,6 +130,13 @@ def test_broken_files_are_named(tmp_path, lines, says):
         lut.load(tmp_path / "x.cube")
 
 
+def test_what_no_reader_takes_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="NaN"):
+        lut.Lut(jnp.full((2, 2, 2, 3), jnp.nan), jnp.eye(2, 3)).save(tmp_path / "x.cube")
+    with pytest.raises(ValueError, match="interpolation"):
+        random_lut(3, "nearest")(jnp.zeros((1, 3)))
+
+
 def test_sizes_out_of_range_are_refused():
     for size in (1, 130):
         with pytest.raises(ValueError, match="129"):

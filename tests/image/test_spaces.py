@@ -69,6 +69,19 @@ def test_greys_have_no_chroma(name, x64):
     assert (np.diff(coordinates[:, 0]) > 0).all()
 
 
+def test_slopes_at_black_are_the_curves(x64):
+    for function in (spaces.linearize, spaces.delinearize):
+        slope = jax.grad(function)
+        assert slope(0.0) == pytest.approx(slope(1e-6)) == pytest.approx(slope(-1e-6))
+
+
+def test_lalphabeta_never_overflows(dtype):
+    space = spaces.LAlphaBeta()
+    wild = jnp.asarray(RNG.normal(size=(200, 3)) * 1e4, dtype)
+    assert jnp.isfinite(space.decode(wild)).all()
+    assert jnp.isfinite(space.encode(wild * jnp.asarray(1e8, dtype))).all()
+
+
 @pytest.mark.parametrize("name", spaces.SPACES)
 def test_gradients_are_finite_even_at_black(name):
     space = spaces.SPACES[name]

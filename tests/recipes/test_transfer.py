@@ -76,6 +76,16 @@ def test_a_flat_source_becomes_one_color_of_the_reference(photographs, method, c
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_dot_on_a_flat_picture_is_finite(photographs, method):
+    source = np.full((300, 300, 3), 128, np.uint8)
+    source[0, 0] = 255
+    fitted = jaxcolor.fit(source, photographs[1], method=method)
+    table = jaxcolor.bake(fitted, 9).table
+    assert jnp.isfinite(table).all()
+    assert jaxcolor.apply(fitted, source)[0, 0].max() > 0
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_two_colors_onto_two_colors(method):
     source = np.array([[[10, 20, 30], [200, 180, 160]]] * 2, np.uint8)
     reference = np.array([[[60, 0, 90], [250, 120, 100]]] * 3, np.uint8)
@@ -232,6 +242,8 @@ def test_reinhard_floor_and_linearization(photographs):
     source, reference = photographs
     usual = jaxcolor.apply(jaxcolor.reinhard(source, reference), source)
     np.testing.assert_array_equal(usual, jaxcolor.transfer(source, reference, method="reinhard"))
+    with pytest.raises(ValueError, match="above 0"):
+        jaxcolor.reinhard(source, reference, floor=0)
     for other in ({"floor": 1e-3}, {"linear": False}):
         changed = jaxcolor.apply(jaxcolor.reinhard(source, reference, **other), source)
         assert np.abs(changed.astype(int) - usual).max() > 3

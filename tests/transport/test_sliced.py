@@ -115,6 +115,16 @@ def test_vmap_is_a_loop():
         np.testing.assert_allclose(batch[k], moved(*pair), atol=1e-3)
 
 
+def test_what_cannot_be_done_is_said():
+    flat, solid = cloud(0, 20, np.float32, d=2), cloud(1, 20, np.float32)
+    with pytest.raises(ValueError, match="differ in dimension"):
+        sliced.solve(flat, solid, KEY)
+    with pytest.raises(ValueError, match="bases"):
+        sliced.solve(solid, solid, KEY, bases=0)
+    with pytest.raises(ValueError, match="knots"):
+        sliced.solve(solid, solid, KEY, knots=1)
+
+
 def test_no_retrace_for_new_values():
     chex.clear_trace_counter()
     solve = jax.jit(
