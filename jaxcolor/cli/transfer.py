@@ -155,28 +155,27 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
 
     from jaxcolor.image import files
     from jaxcolor.image.apply import apply
+    from jaxcolor.image.pixels import view
     from jaxcolor.recipes import transfer as recipe
 
     step("fitting")
     (source, mask), (reference, reference_mask) = first, second
+    seen = view(source.pixels, mask, "source")
     if args.equalize:
-        fitted = recipe.equalizer(
-            source.pixels, space=args.space or "lab", strength=args.strength, mask=mask
-        )
+        fitted = recipe.equalizer(seen, space=args.space or "lab", strength=args.strength)
     else:
         fitted = recipe.fit(
-            source.pixels,
+            seen,
             files.convert(reference, source.profile).pixels,
             method=args.method or DEFAULT_METHOD,
             space=args.space,
             strength=args.strength,
-            mask=mask,
             reference_mask=reference_mask,
             key=jax.random.key(args.seed),
             bases=args.bases,
         )
     step("applying")
-    result = apply(fitted, source.pixels, mask=mask)
+    result = apply(fitted, seen)
     step("writing")
     files.write(out, files.Picture(result, source.profile))
     lines = [f"{out}: {result.shape[1]}x{result.shape[0]}"]

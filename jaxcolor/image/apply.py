@@ -32,7 +32,9 @@ class ToGrey:
         return jnp.broadcast_to(luminance(self.inner(colors))[:, None], colors.shape)
 
 
-def apply(color_map: ColorMap, image: ArrayLike, *, mask: ArrayLike | None = None) -> np.ndarray:
+def apply(
+    color_map: ColorMap, image: ArrayLike | Pixels, *, mask: ArrayLike | None = None
+) -> np.ndarray:
     """The picture with every colour x replaced by T(x); its dtype, shape and alpha stay.
 
     8-bit pictures are mapped colour by colour, exactly: each distinct colour once, then a look-up.
@@ -41,7 +43,7 @@ def apply(color_map: ColorMap, image: ArrayLike, *, mask: ArrayLike | None = Non
 
     Args:
         color_map: a function on encoded RGB (n, 3), full scale = 1.
-        image: (H, W), (H, W, 3) or (H, W, 4); uint8, uint16 or float.
+        image: (H, W), (H, W, 3) or (H, W, 4); uint8, uint16 or float; or a `view` of one.
         mask: (H, W), 0..full scale or bool: how much of the change each pixel takes.
 
     Raises:
@@ -53,11 +55,7 @@ def apply(color_map: ColorMap, image: ArrayLike, *, mask: ArrayLike | None = Non
         >>> apply(negative, np.full((1, 2, 3), 55, np.uint8))[0, 0]
         array([200, 200, 200], dtype=uint8)
     """
-    return apply_rows(color_map, view(image, mask)).reshape(np.shape(image))
-
-
-def apply_rows(color_map: ColorMap, pixels: Pixels) -> np.ndarray:
-    """The same for a picture that has been looked at; rows (N, channels) out."""
+    pixels = view(image, mask)
     if pixels.grey:
         color_map = ToGrey(as_pytree(color_map))
     channels = pixels.color.shape[1]
@@ -66,7 +64,7 @@ def apply_rows(color_map: ColorMap, pixels: Pixels) -> np.ndarray:
         result[:, -1] = pixels.alpha
     by = _apply_by_color if result.dtype == np.uint8 else _apply_by_pixel
     by(color_map, pixels, result[:, :channels])
-    return result
+    return result.reshape(pixels.shape)
 
 
 def _apply_by_color(color_map: ColorMap, pixels: Pixels, out: np.ndarray) -> None:

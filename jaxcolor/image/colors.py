@@ -156,7 +156,7 @@ def _ordered(pixels: Pixels, neutral: bool) -> tuple[np.ndarray, np.ndarray]:
             rows = np.sort(np.random.default_rng(0).choice(rows, DEEP_ROWS, replace=False))
         parts = (pixels.alpha, pixels.mask)
         alpha, mask = (None if part is None else part[rows] for part in parts)
-        pixels = Pixels(pixels.color[rows], alpha, mask, pixels.bounded)
+        pixels = Pixels(pixels.color[rows], alpha, mask, pixels.bounded, (len(rows),))
     pairs = list(chunks(pixels, neutral))
     if not pairs:
         raise ValueError(NOTHING)

@@ -42,12 +42,14 @@ class Pixels:
         alpha: (N,) of the same dtype, or None.
         mask: (N,) in any of those dtypes or bool, or None.
         bounded: values are integers, or floats all within [0, 1].
+        shape: of the picture.
     """
 
     color: np.ndarray
     alpha: np.ndarray | None
     mask: np.ndarray | None
     bounded: bool
+    shape: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.color)
@@ -97,8 +99,10 @@ class Pixels:
         return Palette(keys, index)
 
 
-def view(image: ArrayLike, mask: ArrayLike | None = None, name: str = "picture") -> Pixels:
-    """Check a picture, and its mask, and see them as rows.
+def view(
+    image: "ArrayLike | Pixels", mask: ArrayLike | None = None, name: str = "picture"
+) -> Pixels:
+    """Check a picture, and its mask, and see them as rows; what was viewed before passes through.
 
     Args:
         image: (H, W) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and straight
@@ -113,6 +117,10 @@ def view(image: ArrayLike, mask: ArrayLike | None = None, name: str = "picture")
         >>> len(view(np.zeros((2, 3, 4), np.uint8)))
         6
     """
+    if isinstance(image, Pixels):
+        if mask is not None:
+            raise ValueError(f"{name}: it was viewed already; give the mask to that view")
+        return image
     array = np.asarray(image)
     if array.ndim not in (2, 3) or (array.ndim == 3 and not 2 <= array.shape[2] <= 4):
         raise ValueError(
@@ -139,7 +147,7 @@ def view(image: ArrayLike, mask: ArrayLike | None = None, name: str = "picture")
     bounded = True
     if np.issubdtype(array.dtype, np.floating):
         bounded = bool(color.min() >= 0 and color.max() <= 1)
-    return Pixels(color, alpha, flat_mask, bounded)
+    return Pixels(color, alpha, flat_mask, bounded, array.shape)
 
 
 def _size(array: np.ndarray) -> str:

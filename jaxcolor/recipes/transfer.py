@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from jaxcolor import maps
 from jaxcolor.image import colors, spaces
-from jaxcolor.image.apply import apply_rows
+from jaxcolor.image.apply import apply
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.measure import Measure
 from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, LIGHTNESS, METHODS, known
@@ -16,8 +16,8 @@ from jaxcolor.transport import gaussian, line, sliced
 
 
 def fit(
-    source: ArrayLike,
-    reference: ArrayLike,
+    source: ArrayLike | Pixels,
+    reference: ArrayLike | Pixels,
     *,
     method: str = DEFAULT_METHOD,
     space: str | maps.Space | None = None,
@@ -34,7 +34,8 @@ def fit(
 
     Args:
         source, reference: (H, W), (H, W, 3) or (H, W, 4), of any two sizes; uint8, uint16 or
-            float. Alpha weights the fit.
+            float; or views of them (`image.pixels.view`, mask included), which a fit and an apply
+            can share. Alpha weights the fit.
         method: 'histogram', each channel by itself; 'reinhard', mean and deviation in l alpha
             beta; 'gaussian', mean and covariance; 'sliced', the whole distribution.
         space: 'srgb', 'linear', 'lab', 'oklab' or 'lalphabeta', where the method acts; or any
@@ -53,19 +54,8 @@ def fit(
         >>> (255 * T(jnp.full((1, 3), 55 / 255))).round()
         Array([[155., 155., 155.]], dtype=float32)
     """
-    pixels = view(source, mask, "source"), view(reference, reference_mask, "reference")
-    return _fit(*pixels, method, space, strength, key, bases)
-
-
-def _fit(
-    source: Pixels,
-    reference: Pixels,
-    method: str,
-    space: str | maps.Space | None,
-    strength: float,
-    key: Array | None,
-    bases: int,
-) -> maps.ColorMap:
+    source = view(source, mask, "source")
+    reference = view(reference, reference_mask, "reference")
     known(method, METHODS, "method")
     if method == "reinhard" and space is not None:
         raise ValueError("reinhard works in its own space, l alpha beta: leave the space out")
@@ -83,8 +73,8 @@ def _fit(
 
 
 def reinhard(
-    source: ArrayLike,
-    reference: ArrayLike,
+    source: ArrayLike | Pixels,
+    reference: ArrayLike | Pixels,
     *,
     floor: float = 1 / 255,
     linear: bool = True,
@@ -154,8 +144,8 @@ def _finish(space: maps.Space, inner: maps.ColorMap, strength: float) -> maps.Co
 
 
 def transfer(
-    source: ArrayLike,
-    reference: ArrayLike,
+    source: ArrayLike | Pixels,
+    reference: ArrayLike | Pixels,
     *,
     method: str = DEFAULT_METHOD,
     space: str | maps.Space | None = None,
@@ -179,12 +169,12 @@ def transfer(
     """
     seen = view(source, mask, "source")  # once: fit and apply share what it finds
     other = view(reference, reference_mask, "reference")
-    fitted = _fit(seen, other, method, space, strength, key, bases)
-    return apply_rows(fitted, seen).reshape(np.shape(source))
+    fitted = fit(seen, other, method=method, space=space, strength=strength, key=key, bases=bases)
+    return apply(fitted, seen)
 
 
 def equalizer(
-    source: ArrayLike,
+    source: ArrayLike | Pixels,
     *,
     space: str = "lab",
     strength: float = 1.0,

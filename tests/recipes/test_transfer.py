@@ -193,6 +193,18 @@ def test_wide_float_pictures_are_not_clipped():
         assert result.max() > 3, method
 
 
+def test_views_serve_as_pictures(photographs):
+    source, reference = photographs
+    mask = np.arange(source.shape[1])[None] * np.ones((source.shape[0], 1)) / source.shape[1]
+    seen = pixels.view(source, mask)
+    fitted = jaxcolor.fit(seen, pixels.view(reference))
+    np.testing.assert_array_equal(
+        jaxcolor.apply(fitted, seen), jaxcolor.transfer(source, reference, mask=mask)
+    )
+    with pytest.raises(ValueError, match="viewed already"):
+        jaxcolor.apply(fitted, seen, mask=mask)
+
+
 def test_one_fit_serves_other_pictures(photographs):
     source, reference = photographs
     fitted = jaxcolor.fit(source, reference)
