@@ -61,6 +61,16 @@ def test_the_library_does_not_import_what_is_optional():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_names_on_offer_are_the_ones_there_are():
+    """The command reads them from a list that costs no jax."""
+    from jaxcolor import recipes
+    from jaxcolor.image import spaces
+
+    assert tuple(spaces.SPACES) == recipes.SPACES
+    assert set(recipes.DEFAULT_SPACE) == set(recipes.METHODS)
+    assert set(recipes.DEFAULT_SPACE.values()) | set(recipes.LIGHTNESS) <= set(recipes.SPACES)
+
+
 def test_every_public_name_exists_and_is_documented():
     assert set(jaxcolor.__all__) == {n for names in jaxcolor._HOME.values() for n in names}
     for name in jaxcolor.__all__:

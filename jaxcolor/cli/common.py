@@ -53,6 +53,7 @@ def number(low: float, high: float, kind: type = float):
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """The one option that every writing command has."""
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist already")
 
 

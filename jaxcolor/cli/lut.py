@@ -3,8 +3,7 @@
 import argparse
 
 from jaxcolor.cli.common import add_overwrite, one_of, progress, start_jax
-
-INTERPOLATIONS = ("tetrahedral", "trilinear")
+from jaxcolor.image import INTERPOLATIONS
 
 
 def add(commands, name: str) -> None:

@@ -8,13 +8,12 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
+from jaxcolor.image import INTERPOLATIONS
 from jaxcolor.image.colors import chunks
 from jaxcolor.image.files import aside
 from jaxcolor.image.pixels import evaluate, view
 from jaxcolor.maps import ColorMap
 from jaxcolor.tree import pytree, static
-
-INTERPOLATIONS = ("tetrahedral", "trilinear")
 
 
 @pytree

@@ -20,7 +20,7 @@ def frames(key: Array, count: int, dimension: int) -> Array:
     """Random orthonormal frames (count, d, d) that avoid one another.
 
     Each is the one among 64 uniform draws whose axes are furthest from all axes before it (least
-    sum of |cos|^8). On the scotland pair, 10 frames over 8 keys: greatest SW2 .009, .018 for
+    sum of |cos|^8). On the scotland pair, 10 frames over 8 keys: greatest SW2 .010, .018 for
     independent draws; the medians are alike.
 
     Example:
