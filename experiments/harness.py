@@ -26,22 +26,26 @@ class Timing:
 
 
 def interleave(
-    sides: Mapping[str, Callable[[], object]], rounds: int = 7, budget: float = 120.0
+    sides: Mapping[str, Callable[[], object]],
+    rounds: int = 7,
+    budget: float = 120.0,
+    least: int = 3,
 ) -> dict[str, Timing]:
     """Time each side `rounds` times, alternating, or until `budget` seconds are spent.
 
-    Every side runs at least three times after its first, untimed-in-the-median, call. A side must
-    return only when its work is done (NumPy arrays, or `jax.block_until_ready`).
+    Every side runs at least `least` times after its first, untimed-in-the-median, call; with
+    rounds = 0 that first call is all there is. A side must return only when its work is done
+    (NumPy arrays, or `jax.block_until_ready`).
     """
     first = {name: _seconds(side) for name, side in sides.items()}
     times: dict[str, list[float]] = {name: [] for name in sides}
     start = time.perf_counter()
     for done in range(rounds):
-        if done >= 3 and time.perf_counter() - start > budget:
+        if done >= least and time.perf_counter() - start > budget:
             break
         for name, side in sides.items():
             times[name].append(_seconds(side))
-    return {name: _summary(name, first[name], ts) for name, ts in times.items()}
+    return {name: _summary(name, first[name], ts or [first[name]]) for name, ts in times.items()}
 
 
 def _seconds(side: Callable[[], object]) -> float:

@@ -6,21 +6,50 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 __all__ = [
+    "CAPABILITIES",
+    "KL",
+    "TV",
     "Affine",
+    "Balanced",
     "Blend",
+    "Cloud",
     "ColorMap",
+    "Cost",
+    "Coupling",
+    "Dense",
+    "Entropic",
+    "Euclidean",
     "InSpace",
+    "Info",
+    "Lp",
     "Lut",
     "Measure",
+    "Nearest",
     "Quantile",
+    "Range",
+    "SparseCoupling",
+    "SqEuclidean",
+    "Start",
+    "Status",
     "apply",
+    "average",
     "bake",
+    "check",
+    "compress",
+    "confidence",
+    "epsilon_from_blur",
     "equalizer",
     "fit",
     "pad",
+    "plan",
     "point_cloud",
+    "potential",
+    "quantize",
     "reinhard",
+    "rho_from_reach",
     "score",
+    "solve",
+    "solve_batch",
     "transfer",
 ]
 
@@ -29,16 +58,36 @@ __all__ = [
 _HOME = {
     "jaxcolor.image.apply": ("apply",),
     "jaxcolor.image.lut": ("Lut", "bake"),
+    "jaxcolor.iterate": ("Info", "Status", "check"),
     "jaxcolor.maps": ("Affine", "Blend", "ColorMap", "InSpace", "Quantile"),
     "jaxcolor.measure": ("Measure", "pad", "point_cloud"),
     "jaxcolor.recipes.score": ("score",),
     "jaxcolor.recipes.transfer": ("equalizer", "fit", "reinhard", "transfer"),
+    "jaxcolor.transport.backends": ("CAPABILITIES",),
+    "jaxcolor.transport.costs": ("Cost", "Euclidean", "Lp", "SqEuclidean"),
+    "jaxcolor.transport.coupling": (
+        "Coupling",
+        "Entropic",
+        "Start",
+        "average",
+        "confidence",
+        "plan",
+        "potential",
+    ),
+    "jaxcolor.transport.kernels": ("Cloud", "Dense"),
+    "jaxcolor.transport.marginals": ("KL", "TV", "Balanced", "Range"),
+    "jaxcolor.transport.quantize": ("compress", "quantize"),
+    "jaxcolor.transport.solvers": ("epsilon_from_blur", "rho_from_reach", "solve", "solve_batch"),
+    "jaxcolor.transport.sparse": ("Nearest", "SparseCoupling"),
 }
 
 if TYPE_CHECKING:
     from jaxcolor.image.apply import apply as apply
     from jaxcolor.image.lut import Lut as Lut
     from jaxcolor.image.lut import bake as bake
+    from jaxcolor.iterate import Info as Info
+    from jaxcolor.iterate import Status as Status
+    from jaxcolor.iterate import check as check
     from jaxcolor.maps import Affine as Affine
     from jaxcolor.maps import Blend as Blend
     from jaxcolor.maps import ColorMap as ColorMap
@@ -52,6 +101,32 @@ if TYPE_CHECKING:
     from jaxcolor.recipes.transfer import fit as fit
     from jaxcolor.recipes.transfer import reinhard as reinhard
     from jaxcolor.recipes.transfer import transfer as transfer
+    from jaxcolor.transport.backends import CAPABILITIES as CAPABILITIES
+    from jaxcolor.transport.costs import Cost as Cost
+    from jaxcolor.transport.costs import Euclidean as Euclidean
+    from jaxcolor.transport.costs import Lp as Lp
+    from jaxcolor.transport.costs import SqEuclidean as SqEuclidean
+    from jaxcolor.transport.coupling import Coupling as Coupling
+    from jaxcolor.transport.coupling import Entropic as Entropic
+    from jaxcolor.transport.coupling import Start as Start
+    from jaxcolor.transport.coupling import average as average
+    from jaxcolor.transport.coupling import confidence as confidence
+    from jaxcolor.transport.coupling import plan as plan
+    from jaxcolor.transport.coupling import potential as potential
+    from jaxcolor.transport.kernels import Cloud as Cloud
+    from jaxcolor.transport.kernels import Dense as Dense
+    from jaxcolor.transport.marginals import KL as KL
+    from jaxcolor.transport.marginals import TV as TV
+    from jaxcolor.transport.marginals import Balanced as Balanced
+    from jaxcolor.transport.marginals import Range as Range
+    from jaxcolor.transport.quantize import compress as compress
+    from jaxcolor.transport.quantize import quantize as quantize
+    from jaxcolor.transport.solvers import epsilon_from_blur as epsilon_from_blur
+    from jaxcolor.transport.solvers import rho_from_reach as rho_from_reach
+    from jaxcolor.transport.solvers import solve as solve
+    from jaxcolor.transport.solvers import solve_batch as solve_batch
+    from jaxcolor.transport.sparse import Nearest as Nearest
+    from jaxcolor.transport.sparse import SparseCoupling as SparseCoupling
 
 
 def __getattr__(name: str):

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from jaxcolor.recipes import DEFAULT_METHOD, known
+from jaxcolor.recipes import DEFAULT_BLUR, DEFAULT_METHOD, MARGINALS, known
+from jaxcolor.recipes.relaxation import Relaxation, suited_method
 
 METHOD_HELP = (
     "how colours are matched. histogram: red, green and blue each by itself. reinhard: average and "
     "contrast. gaussian: average, contrast and colour balance together; gentle, no new grain. "
-    "sliced: the whole palette; closest to the reference (default: " + DEFAULT_METHOD + ")"
+    "sliced: the whole palette; closest to the reference. newton, sinkhorn: optimal transport of "
+    "the palette, smoothed by --blur; exact: the same unsmoothed (default: " + DEFAULT_METHOD + ", "
+    "or what --marginal and --blur call for)"
 )
 
 
@@ -50,6 +53,54 @@ def number(low: float, high: float, kind: type = float):
         return value
 
     return check
+
+
+def add_coupling(parser: argparse.ArgumentParser) -> None:
+    """What the optimal-transport methods take, in colour distances of the chosen space."""
+    parser.add_argument(
+        "--marginal",
+        type=one_of(MARGINALS, "marginal"),
+        default="balanced",
+        help="must every colour find a partner? balanced: yes. kl: less and less beyond --reach; "
+        "tv: all within --reach, none beyond; range: each counts for LO..HI times itself. Colours "
+        "without a partner stay as they are (default: balanced)",
+    )
+    parser.add_argument(
+        "--reach",
+        type=number(1e-6, 1e6),
+        metavar="R",
+        help="for kl and tv: how far a partner may be, a colour distance in the space (from black "
+        "to white is 1; in lab 100)",
+    )
+    parser.add_argument(
+        "--range",
+        dest="limits",
+        nargs=2,
+        type=number(0, 1e6),
+        metavar=("LO", "HI"),
+        help="for range: least and greatest share, around 1 (0.5 2: half to twice as much)",
+    )
+    parser.add_argument(
+        "--blur",
+        type=number(1e-6, 1e6),
+        metavar="B",
+        help="for newton and sinkhorn: colour distance to neglect; small is closer, large is "
+        f"smoother (default: {DEFAULT_BLUR}, in lab {100 * DEFAULT_BLUR:g})",
+    )
+
+
+def relaxation(args: argparse.Namespace, method: str | None) -> Relaxation:
+    """The options of `add_coupling`; one that does not go with the others is a usage error.
+
+    `method` is the one asked for, if any was.
+    """
+    limits = None if args.limits is None else tuple(args.limits)
+    asked = Relaxation(args.marginal, args.reach, limits, args.blur)
+    try:
+        asked.check(method or suited_method(asked, DEFAULT_METHOD))
+    except ValueError as error:
+        args.parser.error(str(error))
+    return asked
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from jaxcolor.cli.common import add_overwrite, progress, start_jax
+from jaxcolor.cli.common import add_coupling, add_overwrite, progress, relaxation, start_jax
 from jaxcolor.recipes import METHODS
 
 
@@ -19,11 +19,13 @@ def add(commands, name: str) -> None:
     parser.add_argument("reference", metavar="REFERENCE", help="the picture to match")
     parser.add_argument("-o", "--out", metavar="SHEET.png", required=True, help="where to write")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_coupling(parser)
     add_overwrite(parser)
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(args: argparse.Namespace) -> None:
+    relaxed = relaxation(args, "sinkhorn")
     from jaxcolor.image import files
 
     files.check_output(args.out, args.overwrite)
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
         start_jax()
         from jaxcolor.recipes.compare import as_sheet, compare
 
-        results = compare(source.pixels, reference.pixels, step)
+        results = compare(source.pixels, reference.pixels, step, relaxed)
         step("writing")
         page = as_sheet(source.pixels, reference.pixels, results)
         files.write(args.out, files.Picture(page, source.profile if not _grey(source) else None))

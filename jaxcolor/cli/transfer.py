@@ -1,18 +1,22 @@
 """`jaxcolor transfer`: the main job."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from jaxcolor.cli.common import (
     METHOD_HELP,
+    add_coupling,
     add_overwrite,
     number,
     one_of,
     progress,
     read_mask,
+    relaxation,
     start_jax,
 )
 from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, LIGHTNESS, METHODS, SPACES
+from jaxcolor.recipes.relaxation import suited_method
 
 EPILOG = """examples:
   jaxcolor transfer holiday.jpg sunset.jpg -o warm.jpg
@@ -75,6 +79,7 @@ def add(commands, name: str) -> None:
         metavar="N",
         help="rounds of the sliced method; fewer are faster and rougher (default: 30)",
     )
+    add_coupling(parser)
     parser.add_argument(
         "--lut",
         metavar="OUT.cube",
@@ -112,12 +117,18 @@ def check_usage(args: argparse.Namespace) -> None:
             args.parser.error("--equalize goes without --both and --reference-mask")
         if args.method not in ("histogram", None):
             args.parser.error("--equalize is a histogram method: leave --method out")
+        if args.marginal != "balanced" or any(
+            given is not None for given in (args.reach, args.limits, args.blur)
+        ):
+            args.parser.error("--equalize takes no --marginal, --reach, --range or --blur")
         if args.space is not None and args.space not in LIGHTNESS:
             args.parser.error(f"--equalize needs a space with lightness: {', '.join(LIGHTNESS)}")
     elif args.reference is None:
         args.parser.error("REFERENCE is missing (only --equalize goes without)")
     elif args.method == "reinhard" and args.space is not None:
         args.parser.error("reinhard works in its own space: leave --space out")
+    if not args.equalize:
+        relaxation(args, args.method)
     if len(set(outputs)) < len(outputs):
         args.parser.error("two outputs have the same name")
 
@@ -164,15 +175,17 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
     if args.equalize:
         fitted = recipe.equalizer(seen, space=args.space or "lab", strength=args.strength)
     else:
+        relaxed = relaxation(args, args.method)
         fitted = recipe.fit(
             seen,
             files.convert(reference, source.profile).pixels,
-            method=args.method or DEFAULT_METHOD,
             space=args.space,
             strength=args.strength,
             reference_mask=reference_mask,
             key=jax.random.key(args.seed),
             bases=args.bases,
+            method=args.method or suited_method(relaxed, DEFAULT_METHOD),
+            **asdict(relaxed),
         )
     step("applying")
     result = apply(fitted, seen)

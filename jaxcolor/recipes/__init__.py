@@ -6,7 +6,9 @@ The names that a person may choose from stand here, where reading them costs no 
 import difflib
 from collections.abc import Iterable
 
-METHODS = ("histogram", "reinhard", "gaussian", "sliced")
+METHODS = ("histogram", "reinhard", "gaussian", "sliced", "newton", "sinkhorn", "exact")
+COUPLED = ("newton", "sinkhorn", "exact")  # those that couple colours one by one
+MARGINALS = ("balanced", "kl", "tv", "range")
 SPACES = ("srgb", "linear", "lab", "oklab", "lalphabeta")
 DEFAULT_METHOD = "gaussian"
 # the space each method acts in unless told otherwise; reinhard's is part of its definition
@@ -15,7 +17,12 @@ DEFAULT_SPACE = {
     "reinhard": "lalphabeta",
     "gaussian": "oklab",
     "sliced": "srgb",
+    "newton": "oklab",
+    "sinkhorn": "oklab",
+    "exact": "oklab",
 }
+# colour distance below which entropic couplings see no difference, where lightness ends at 1
+DEFAULT_BLUR = 0.03
 # spaces with a lightness, and the lightness of white
 LIGHTNESS = {"lab": 100.0, "oklab": 1.0}
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxcolor.recipes import DEFAULT_SPACE, METHODS
+from jaxcolor.recipes.relaxation import MARGINALS_OF, Relaxation
 from jaxcolor.recipes.score import Score, score
 from jaxcolor.recipes.sheet import Cell, sheet
 from jaxcolor.recipes.transfer import transfer
@@ -30,29 +31,55 @@ class Result:
 
 
 def compare(
-    source: ArrayLike, reference: ArrayLike, step: Callable[[str], None] = lambda name: None
+    source: ArrayLike,
+    reference: ArrayLike,
+    step: Callable[[str], None] = lambda name: None,
+    relaxation: Relaxation | None = None,
 ) -> list[Result]:
     """Run and score all methods with their defaults.
 
     Args:
         source, reference: as `fit`.
         step: called with the name of each method as it starts.
+        relaxation: for the optimal-transport methods; those that cannot have it are left out.
 
     Example:
         >>> picture = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
         >>> [one.method for one in compare(picture, picture)]
-        ['histogram', 'reinhard', 'gaussian', 'sliced']
+        ['histogram', 'reinhard', 'gaussian', 'sliced', 'newton', 'sinkhorn', 'exact']
     """
     results = []
-    for method in METHODS:
+    for method, options in plans(relaxation or Relaxation()).items():
         step(method)
-        transfer(source, reference, method=method)
+        transfer(source, reference, method=method, **options)
         start = time.perf_counter()
-        pixels = transfer(source, reference, method=method)
+        pixels = transfer(source, reference, method=method, **options)
         seconds = time.perf_counter() - start
         figures = score(source, reference, pixels)
         results.append(Result(method, DEFAULT_SPACE[method], pixels, figures, seconds))
     return results
+
+
+def plans(relaxation: Relaxation) -> dict[str, dict]:
+    """The methods to compare, each with its options.
+
+    Raises:
+        ValueError: where the relaxation makes no sense for any method.
+
+    Example:
+        >>> list(plans(Relaxation("tv", reach=0.2)))
+        ['histogram', 'reinhard', 'gaussian', 'sliced', 'sinkhorn']
+    """
+    relaxation.check("sinkhorn")
+    chosen = {}
+    for method in METHODS:
+        if method not in MARGINALS_OF:
+            chosen[method] = {}
+        elif relaxation.marginal in MARGINALS_OF[method]:
+            chosen[method] = asdict(relaxation)
+    if "exact" in chosen:
+        chosen["exact"]["blur"] = None
+    return chosen
 
 
 def as_sheet(source: ArrayLike, reference: ArrayLike, results: list[Result]) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Colour transfer: fit a map that gives one picture the colours of another, and apply it."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,17 @@ from jaxcolor.image import colors, spaces
 from jaxcolor.image.apply import apply
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.measure import Measure
-from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, LIGHTNESS, METHODS, known
+from jaxcolor.recipes import (
+    COUPLED,
+    DEFAULT_BLUR,
+    DEFAULT_METHOD,
+    DEFAULT_SPACE,
+    LIGHTNESS,
+    METHODS,
+    known,
+)
+from jaxcolor.recipes.coupled import POINTS, couple
+from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.transport import gaussian, line, sliced
 
 
@@ -26,6 +38,10 @@ def fit(
     reference_mask: ArrayLike | None = None,
     key: Array | None = None,
     bases: int = 30,
+    marginal: str = "balanced",
+    reach: float | None = None,
+    limits: tuple[float, float] | None = None,
+    blur: float | None = None,
 ) -> maps.ColorMap:
     """The map T that carries the colours of `source` to those of `reference`.
 
@@ -37,16 +53,26 @@ def fit(
             float; or views of them (`image.pixels.view`, mask included), which a fit and an apply
             can share. Alpha weights the fit.
         method: 'histogram', each channel by itself; 'reinhard', mean and deviation in l alpha
-            beta; 'gaussian', mean and covariance; 'sliced', the whole distribution.
+            beta; 'gaussian', mean and covariance; 'sliced', the whole distribution; 'newton',
+            'sinkhorn', entropic and 'exact' optimal transport, colour by colour.
         space: 'srgb', 'linear', 'lab', 'oklab' or 'lalphabeta', where the method acts; or any
             pytree with `encode` and `decode`.
         strength: 0 (the identity) .. 1.
         mask, reference_mask: (H, W), 0..full scale: what counts in the fit.
         key: PRNG key of 'sliced'; `jax.random.key(0)` by default.
         bases: frames of 'sliced'.
+        marginal: 'balanced', 'kl', 'tv' or 'range' for 'sinkhorn', the first two for 'newton':
+            whether all colours must find a partner; those that find none stay as they are.
+        reach: for 'kl' and 'tv', the colour distance beyond which a partner is too far.
+        limits: for 'range', how little and how much of itself each colour may count for.
+        blur: for 'newton' and 'sinkhorn', the colour distance that may be neglected: small is
+            closer to the reference, large is smoother. By default .03 of the way to white.
+            Distances are those of the space.
 
     Raises:
-        ValueError: unknown names, `space` with 'reinhard', wrong shapes, nothing to fit.
+        ValueError: unknown names, `space` with 'reinhard', wrong shapes, nothing to fit, an option
+            of another method.
+        RuntimeError: where a coupling did not converge.
 
     Example:
         >>> source = np.random.default_rng(0).integers(0, 99, (20, 30, 3)).astype(np.uint8)
@@ -59,6 +85,8 @@ def fit(
     known(method, METHODS, "method")
     if method == "reinhard" and space is not None:
         raise ValueError("reinhard works in its own space, l alpha beta: leave the space out")
+    relaxation = Relaxation(marginal, reach, limits, blur)
+    relaxation.check(method)
     chosen = _space(space, method)
     if method == "reinhard":
         inner = _moment_fit(gaussian.diagonal, source, reference, chosen)
@@ -66,6 +94,11 @@ def fit(
         inner = _moment_fit(gaussian.between, source, reference, chosen)
     elif method == "histogram":
         inner = line.solve(*_measures(colors.every_color, source, reference, chosen))
+    elif method in COUPLED:
+        some = partial(colors.sample, size=POINTS)
+        usual = DEFAULT_BLUR * LIGHTNESS.get(str(space or DEFAULT_SPACE[method]), 1)
+        mu, nu = _measures(some, source, reference, chosen)
+        inner = couple(method, mu, nu, relaxation, usual)
     else:
         key = jax.random.key(0) if key is None else key
         inner = sliced.solve(*_measures(colors.sample, source, reference, chosen), key, bases=bases)
@@ -154,6 +187,10 @@ def transfer(
     reference_mask: ArrayLike | None = None,
     key: Array | None = None,
     bases: int = 30,
+    marginal: str = "balanced",
+    reach: float | None = None,
+    limits: tuple[float, float] | None = None,
+    blur: float | None = None,
 ) -> np.ndarray:
     """`source` with the colours of `reference`; the source's dtype, shape and alpha.
 
@@ -169,7 +206,19 @@ def transfer(
     """
     seen = view(source, mask, "source")  # once: fit and apply share what it finds
     other = view(reference, reference_mask, "reference")
-    fitted = fit(seen, other, method=method, space=space, strength=strength, key=key, bases=bases)
+    fitted = fit(
+        seen,
+        other,
+        method=method,
+        space=space,
+        strength=strength,
+        key=key,
+        bases=bases,
+        marginal=marginal,
+        reach=reach,
+        limits=limits,
+        blur=blur,
+    )
     return apply(fitted, seen)
 
 

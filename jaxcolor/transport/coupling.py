@@ -1,13 +1,18 @@
 """What a solver returns: a coupling, and what can be asked of it."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from jaxcolor.iterate import Info
 from jaxcolor.transport import problem as pb
+from jaxcolor.transport import sparse
+from jaxcolor.transport.implicit import attach
 from jaxcolor.transport.kernels import Cloud, Kernel  # noqa: F401  Cloud is in the examples
 from jaxcolor.transport.problem import Problem
+from jaxcolor.transport.sparse import SparseCoupling
 from jaxcolor.tree import pytree
 
 
@@ -22,6 +27,13 @@ class Start:
 
     g: Array
     epsilon: Array
+
+
+def cast(start: Start | None, dtype) -> Start | None:
+    """A start in the problem's dtype."""
+    if start is None:
+        return None
+    return Start(jnp.asarray(start.g, dtype), jnp.asarray(start.epsilon, dtype))
 
 
 @pytree
@@ -72,11 +84,25 @@ def better(p: Problem, start: Start, cold: Start) -> Start:
     return jax.tree.map(lambda x, y: jnp.where(warm, x, y), start, cold)
 
 
-def settle(p: Problem, f: Array, g: Array, status: Array, steps, passes, history=None) -> Coupling:
+class Found(NamedTuple):
+    """What an algorithm, ours or another library's, hands over; none of it is differentiated."""
+
+    f: Array
+    g: Array
+    status: Array
+    steps: Array
+    passes: Array
+    history: Array | None = None
+
+
+def settle(p: Problem, found: Found) -> Coupling:
     """The coupling with these potentials; value and error are computed here, whoever found them.
 
-    Where a measure has no weight the potential is what a half-step makes it.
+    Where a measure has no weight the potential is what a half-step makes it. Derivatives come from
+    the problem, by the implicit function theorem.
     """
+    found = jax.lax.stop_gradient(found)
+    f, g = attach(p, found.f, found.g)
     hard_f = pb.hard_f(p, g)
     f = jnp.where(p.a > 0, f, p.source_marginal.step(hard_f, p.epsilon))
     hard_g = pb.hard_g(p, f)
@@ -84,12 +110,13 @@ def settle(p: Problem, f: Array, g: Array, status: Array, steps, passes, history
     offset = pb.gauge(p, g)
     f, g, hards = f + offset, g - offset, (hard_f + offset, hard_g - offset)
     error = jax.lax.stop_gradient(pb.error(p, f, g, hards))
-    info = Info(status.astype(jnp.int8), steps, passes + 2, error, history)
+    status = found.status.astype(jnp.int8)
+    info = Info(status, found.steps, found.passes + 2, error, found.history)
     return Coupling(p, f, g, pb.value(p, f, g, hards), info)
 
 
 @jax.jit
-def plan(coupling: Coupling) -> Array:
+def plan(coupling: Coupling | SparseCoupling) -> Array:
     """(n, m) masses P_ij; memory O(n m), for small problems.
 
     Example:
@@ -100,6 +127,8 @@ def plan(coupling: Coupling) -> Array:
         Array([[0.5, 0. ],
                [0. , 0.5]], dtype=float32)
     """
+    if isinstance(coupling, SparseCoupling):
+        return sparse.plan(coupling)
     p = coupling.problem
     h = pb.leaning(p.b, coupling.g, p.epsilon, pb.mass(p))
     exponents = coupling.f[:, None] / p.epsilon + h[None] - p.kernel.dense() / p.epsilon
@@ -107,7 +136,7 @@ def plan(coupling: Coupling) -> Array:
 
 
 @jax.jit(static_argnames="axis")
-def average(coupling: Coupling, values: Array, axis: int = 1) -> Array:
+def average(coupling: Coupling | SparseCoupling, values: Array, axis: int = 1) -> Array:
     """Mean of values under the plan: for axis 1 sum_j P_ij values_j / sum_j P_ij.
 
     The barycentric image of each source point where values are the target's points; soft labels
@@ -129,6 +158,8 @@ def average(coupling: Coupling, values: Array, axis: int = 1) -> Array:
         >>> average(coupling, jnp.array([10.0, 20.0])).round()
         Array([10., 20.], dtype=float32)
     """
+    if isinstance(coupling, SparseCoupling):
+        return sparse.average(coupling, values, axis)
     p = coupling.problem
     if axis == 1:
         h = pb.leaning(p.b, coupling.g, p.epsilon, pb.mass(p))
@@ -138,7 +169,7 @@ def average(coupling: Coupling, values: Array, axis: int = 1) -> Array:
 
 
 @jax.jit(static_argnames="axis")
-def potential(coupling: Coupling, points: Array, axis: int = 1) -> Array:
+def potential(coupling: Coupling | SparseCoupling, points: Array, axis: int = 1) -> Array:
     """The potential at any points: f(x) for axis 1, g(y) for axis 0, by one half-step.
 
     Args:
@@ -158,6 +189,8 @@ def potential(coupling: Coupling, points: Array, axis: int = 1) -> Array:
         >>> bool(jnp.allclose(potential(coupling, x), coupling.f, atol=1e-4))
         True
     """
+    if isinstance(coupling, SparseCoupling):
+        return sparse.potential(coupling, points, axis)
     p, kernel = coupling.problem, coupling.kernel.at(points, axis)
     if axis == 1:
         h = pb.leaning(p.b, coupling.g, p.epsilon, pb.mass(p))
@@ -167,7 +200,7 @@ def potential(coupling: Coupling, points: Array, axis: int = 1) -> Array:
 
 
 @jax.jit(static_argnames="axis")
-def confidence(coupling: Coupling, axis: int = 1) -> Array:
+def confidence(coupling: Coupling | SparseCoupling, axis: int = 1) -> Array:
     """Transported mass over own mass: one where a point is moved whole, zero where it is given up.
 
     Args:
@@ -191,6 +224,8 @@ def confidence(coupling: Coupling, axis: int = 1) -> Array:
         >>> confidence(lost).round(3)
         Array([0.009], dtype=float32)
     """
+    if isinstance(coupling, SparseCoupling):
+        return sparse.confidence(coupling, axis)
     p = coupling.problem
     if axis == 1:
         return jnp.exp((coupling.f - pb.hard_f(p, coupling.g)) / p.epsilon)
@@ -201,8 +236,9 @@ def confidence(coupling: Coupling, axis: int = 1) -> Array:
 class Entropic:
     """The map of an entropic plan: T(x) = x + w(x) (sum_j P(x, y_j) y_j / sum_j P(x, y_j) - x).
 
-    w(x) is the confidence, at most one: colours without a partner stay as they are. Balanced plans
-    have w = 1. Defined on all of R^d, smooth, within the hull of x and the target.
+    w(x) is the confidence, at most one: colours without a partner stay as they are. Where a
+    marginal demands a least mass (all of it, or the lower end of a range) a colour that moves that
+    much moves wholly. Defined on all of R^d, smooth, within the hull of x and the target.
 
     Attributes:
         coupling: solved on a `Cloud`.
@@ -228,8 +264,10 @@ class Entropic:
         h = pb.leaning(p.b, coupling.g, p.epsilon, pb.mass(p))
         hard = -p.epsilon * kernel.softmin(h, p.epsilon, axis=1)
         moved = jnp.exp((p.source_marginal.step(hard, p.epsilon) - hard) / p.epsilon)
+        least = jnp.asarray(p.source_marginal.bounds()[0], colors.dtype)
+        share = jnp.minimum(moved / jnp.where(least > 0, least, 1), 1)
         goal = kernel.average(h, p.epsilon, kernel.y, axis=1)
-        return colors + jnp.minimum(moved, 1)[:, None] * (goal - colors)
+        return colors + share[:, None] * (goal - colors)
 
 
 def _like(leaf, colors: Array):

@@ -10,11 +10,8 @@ Reference:
     Sinkhorn approximation, theorem 2.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from jaxcolor.transport import problem as pb
@@ -25,33 +22,24 @@ from jaxcolor.transport.problem import Problem
 PRODUCTS = 1000
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def potentials(method, p: Problem, start, options):
-    """method(p, start, options) -> (f, g, outcome), differentiable in p alone.
+@jax.custom_jvp
+def attach(p: Problem, f: Array, g: Array) -> tuple[Array, Array]:
+    """(f, g) as they are, but with the derivatives of the optimum of `p`, whoever found them.
 
-    Args:
-        method: a module-level function, any algorithm.
-        p: the problem; its kernel, weights, epsilon and marginals may carry tangents.
-        start, options: passed on; constants to any derivative.
+    The problem's kernel, weights, epsilon and marginals may carry tangents; those of the arguments
+    f and g are ignored.
     """
-    return method(p, start, options)
+    return f, g
 
 
-@potentials.defjvp
-def _potentials_jvp(method, primals, tangents):
-    p, start, options = primals
+@attach.defjvp
+def _attach_jvp(primals, tangents):
+    p, f, g = primals
     dp = tangents[0]
-    f, g, outcome = potentials(method, p, start, options)
+    f, g = attach(p, f, g)
     _, df = jax.jvp(lambda q: pb.best_f(q, g), (p,), (dp,))
     _, dg = jax.jvp(lambda q: pb.best_g(q, f), (p,), (dp,))
-    df, dg = _propagate(p, f, g, df, dg)
-    return (f, g, outcome), (df, dg, jax.tree.map(_zero_tangent, outcome))
-
-
-def _zero_tangent(leaf: Array):
-    if jnp.issubdtype(leaf.dtype, jnp.floating):
-        return jnp.zeros_like(leaf)
-    return np.zeros(leaf.shape, jax.dtypes.float0)
+    return (f, g), _propagate(p, f, g, df, dg)
 
 
 def _propagate(p: Problem, f: Array, g: Array, df0: Array, dg0: Array) -> tuple[Array, Array]:

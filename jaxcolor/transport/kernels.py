@@ -23,7 +23,8 @@ from jaxcolor.maps import HIGHEST
 from jaxcolor.transport.costs import Cost, SqEuclidean
 from jaxcolor.tree import pytree
 
-BLOCK = 512  # rows at once: 512 x 4096 exponents stay in cache; 128 and 2,048 are both slower
+BLOCK = 512  # rows at once, at most
+EXPONENTS = 2**21  # at once: they stay in cache, and are enough to share between cores
 STORED = 2**28  # a softmax is kept up to this many entries: 1 GB in float32
 
 
@@ -131,12 +132,13 @@ class Dense:
         return Stored(matrix), normaliser
 
     def _reduce(self, reduction, axis: int):
-        return by_blocks(reduction, self.cost if axis == 1 else self.cost.T)
+        costs = self.cost if axis == 1 else self.cost.T
+        return by_blocks(reduction, costs, costs.shape[1])
 
 
 @pytree
 class Cloud:
-    """The cost between two clouds, never formed: O(n + m) memory, in blocks of 512 rows.
+    """The cost between two clouds, never formed: O(n + m) memory, a block of rows at a time.
 
     Attributes:
         x: (n, d). y: (m, d).
@@ -185,31 +187,44 @@ class Cloud:
 
     def _reduce(self, reduction, axis: int):
         """A reduction of cost rows (block, m) along their last axis, block by block."""
+        n, m = self.shape
         if axis == 1:
-            return by_blocks(lambda rows: reduction(self.cost(rows, self.y)), self.x)
+            return by_blocks(lambda rows: reduction(self.cost(rows, self.y)), self.x, m)
         if getattr(self.cost, "symmetric", False):  # twice as fast as a transpose
-            return by_blocks(lambda columns: reduction(self.cost(columns, self.x)), self.y)
-        return by_blocks(lambda columns: reduction(self.cost(self.x, columns).T), self.y)
+            return by_blocks(lambda columns: reduction(self.cost(columns, self.x)), self.y, n)
+        return by_blocks(lambda columns: reduction(self.cost(self.x, columns).T), self.y, n)
 
 
-def by_blocks(function, rows):
-    """function on all rows, `BLOCK` at a time; its derivatives recompute what they need."""
+def compact(kernel: Kernel) -> Kernel:
+    """The kernel that is fastest to evaluate often: small clouds as their cost matrix."""
+    n, m = kernel.shape
+    return Dense(kernel.dense()) if n * m <= BLOCK**2 else kernel
+
+
+def by_blocks(function, rows, width: int):
+    """function on all rows, some at a time; its derivatives recompute what they need.
+
+    `width` is how many numbers it makes of each row.
+    """
     n = jax.tree.leaves(rows)[0].shape[0]
-    blocks = -(-n // BLOCK)
-    if blocks == 1:
+    size = _rows_at_once(width)
+    if n <= size:
         return function(rows)
-    filled = jax.tree.map(lambda leaf: _fill(leaf, blocks), rows)
+    filled = jax.tree.map(lambda leaf: _fill(leaf, size), rows)
     out = jax.lax.map(jax.checkpoint(function), filled)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:n], out)
 
 
-def _fill(leaf: Array, blocks: int) -> Array:
-    """(n, ...) -> (blocks, BLOCK, ...), the last row repeated."""
-    missing = blocks * BLOCK - leaf.shape[0]
-    if missing:
-        rest = jnp.broadcast_to(leaf[-1:], (missing, *leaf.shape[1:]))
-        leaf = jnp.concatenate([leaf, rest])
-    return leaf.reshape(blocks, BLOCK, *leaf.shape[1:])
+def _rows_at_once(width: int) -> int:
+    """A power of two within 16 .. BLOCK whose rows hold about `EXPONENTS` numbers."""
+    return min(BLOCK, max(16, 1 << (max(EXPONENTS // width, 1)).bit_length() - 1))
+
+
+def _fill(leaf: Array, size: int) -> Array:
+    """(n, ...) -> (blocks, size, ...), the last row repeated."""
+    blocks = -(-leaf.shape[0] // size)
+    rest = jnp.broadcast_to(leaf[-1:], (blocks * size - leaf.shape[0], *leaf.shape[1:]))
+    return jnp.concatenate([leaf, rest]).reshape(blocks, size, *leaf.shape[1:])
 
 
 @pytree
@@ -229,19 +244,18 @@ class Streamed:
         def block(rows):
             return jnp.matmul(self._softmax(*rows), v, precision=HIGHEST)
 
-        return by_blocks(block, (self.kernel.x, self.normaliser))
+        return by_blocks(block, (self.kernel.x, self.normaliser), self.kernel.shape[1])
 
     def backward(self, u: Array) -> Array:
         def add(total, rows):
             x, normaliser, u = rows
             return total + jnp.matmul(u, self._softmax(x, normaliser), precision=HIGHEST), None
 
-        n = self.kernel.shape[0]
-        blocks = -(-n // BLOCK)
+        n, m = self.kernel.shape
+        size = _rows_at_once(m)
         # the rows that fill the last block weigh nothing
-        u = jnp.concatenate([u, jnp.zeros(blocks * BLOCK - n, u.dtype)])
-        filled = (_fill(self.kernel.x, blocks), _fill(self.normaliser, blocks), u)
-        filled = (*filled[:2], u.reshape(blocks, BLOCK))
+        u = jnp.concatenate([u, jnp.zeros(-n % size, u.dtype)]).reshape(-1, size)
+        filled = (_fill(self.kernel.x, size), _fill(self.normaliser, size), u)
         return jax.lax.scan(add, jnp.zeros_like(self.h), filled)[0]
 
     def _softmax(self, x: Array, normaliser: Array) -> Array:

@@ -16,15 +16,16 @@ Reference:
     Newton method for optimal transport, algorithm 2.
 """
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from jaxcolor.iterate import Status, default_tol, iterate
 from jaxcolor.transport import problem as pb
-from jaxcolor.transport.coupling import Coupling, Start, better, settle
-from jaxcolor.transport.implicit import potentials
-from jaxcolor.transport.kernels import STORED, Kernel, Rows
+from jaxcolor.transport.coupling import Coupling, Found, Start, better, cast, settle
+from jaxcolor.transport.kernels import STORED, Cloud, Kernel, Rows, compact
 from jaxcolor.transport.linear import conjugate_gradients
 from jaxcolor.transport.marginals import BALANCED, SmoothMarginal
 from jaxcolor.transport.problem import Problem
@@ -32,6 +33,9 @@ from jaxcolor.tree import pytree
 
 START = 16.0  # annealing begins at span / 16 ...
 RATIO = 3.0  # ... and divides epsilon by 3 ...
+MANY = 2048  # clouds from this size on begin with ...
+FEW = 512  # ... so many of their points, down to ...
+FINE = 500.0  # ... span / 500: finer, they would mislead the others
 COOL = 0.2  # ... whenever the error is below .2
 FORCING = 0.1  # conjugate gradients stop at this part of the residual, or earlier
 CG_STEPS = 200
@@ -47,6 +51,15 @@ class Options:
 
     tol: Array
     max_steps: Array
+
+
+def options(
+    dtype, tol: float | Array | None = None, max_steps: int | Array | None = None
+) -> Options:
+    """Options with their defaults, in the problem's dtype."""
+    tol = default_tol(dtype) if tol is None else tol
+    max_steps = 100 if max_steps is None else max_steps
+    return Options(jnp.asarray(tol, dtype), jnp.asarray(max_steps, jnp.int32))
 
 
 @pytree
@@ -76,12 +89,13 @@ class Point:
     c: Array  # (m,) column masses
 
 
-def begin(p: Problem, g: Array, epsilon: Array) -> State:
-    """The state before the first step: potential g, annealing from `epsilon` down to p.epsilon."""
+def begin(p: Problem, start: Start, options: Options) -> State:
+    """The state before the first step."""
+    g = start.g
     infinite = jnp.full((), jnp.inf, g.dtype)
     zero = jnp.zeros((), jnp.int32)
     status = jnp.where(pb.infeasible(p), Status.INFEASIBLE, -1).astype(jnp.int8)
-    epsilon = jnp.maximum(epsilon, p.epsilon).astype(g.dtype)
+    epsilon = jnp.maximum(start.epsilon, p.epsilon)
     damping = jnp.full((), 1e-3, g.dtype)
     f = jnp.zeros(p.a.shape, g.dtype)
     return State(g, epsilon, damping, f, g, infinite, zero, zero, zero, status)
@@ -260,24 +274,59 @@ def _rise(p: Problem, s: State, here: Point, dg: Array, dlog: Array) -> Array:
     return rewards / s.epsilon - (here.r * jnp.expm1((1 - kappa) * dlog)).sum()
 
 
-def method(p: Problem, start: Start, options: Options):
-    """(f, g, (status, steps, passes)), for `implicit.potentials`."""
+def run(p: Problem, start: Start, options: Options) -> Found:
+    """The potentials of one problem: the loop itself, without doors and derivatives."""
+    p, start = jax.lax.stop_gradient((p, start))
+    p = replace(p, kernel=compact(p.kernel))
     n, m = p.kernel.shape
-    s = begin(p, start.g, start.epsilon)
-    s = iterate(lambda s: step(p, options, s, n * m <= STORED), s, running)
-    return s.best_f, s.best_g, (s.status, s.steps, s.passes)
+    s = begin(p, start, options)
+    return found(iterate(lambda s: step(p, options, s, n * m <= STORED), s, running))
 
 
-def cold(p: Problem) -> Start:
-    """Where annealing begins without a better idea."""
-    return Start(jnp.zeros_like(p.b), p.kernel.span(p.a, p.b) / START)
+def found(s: State) -> Found:
+    """What a finished state has to show."""
+    return Found(s.best_f, s.best_g, s.status, s.steps, s.passes)
+
+
+def beginning(p: Problem, init: Start | None) -> Start:
+    """Where annealing begins: cold, from `init` where that is better, or from a few points."""
+    cold = Start(jnp.zeros_like(p.b), p.kernel.span(p.a, p.b) / START)
+    if init is not None:
+        return better(p, init, cold)
+    if isinstance(p.kernel, Cloud) and min(p.kernel.shape) >= MANY:
+        return _from_few(p, cold)
+    return cold
+
+
+def _from_few(p: Problem, cold: Start) -> Start:
+    """The first levels of annealing on FEW points of each cloud, at hardly any cost.
+
+    The points are those at even steps of mass, so that padding changes nothing.
+    """
+    p, cold = jax.lax.stop_gradient((p, cold))
+    source, target = _spread(p.a), _spread(p.b)
+    kernel = p.kernel.at(p.kernel.x[source], 1).at(p.kernel.y[target], 0)
+    share = jnp.full(FEW, 1 / FEW, p.b.dtype)
+    epsilon = jnp.maximum(p.epsilon, cold.epsilon * (START / FINE))
+    few = replace(p, kernel=kernel, a=share * p.a.sum(), b=share * p.b.sum(), epsilon=epsilon)
+    start = Start(jnp.zeros_like(share), cold.epsilon)
+    found = run(few, start, options(p.b.dtype, 0.01))
+    f = pb.leaning(few.a, found.f, epsilon, pb.mass(few))
+    hard = -epsilon * kernel.at(p.kernel.y, 0).softmin(f, epsilon, 0)
+    return Start(p.target_marginal.step(hard, epsilon), epsilon)
+
+
+def _spread(weights: Array) -> Array:
+    """FEW indices at even steps of cumulative weight."""
+    steps = (jnp.arange(FEW, dtype=weights.dtype) + 0.5) / FEW
+    total = jnp.cumsum(weights)
+    return jnp.minimum(jnp.searchsorted(total, steps * total[-1]), weights.shape[0] - 1)
 
 
 @jax.jit
-def _solve(p: Problem, start: Start | None, options: Options) -> Coupling:
-    start = cold(p) if start is None else better(p, start, cold(p))
-    f, g, outcome = potentials(method, p, jax.lax.stop_gradient(start), options)
-    return settle(p, f, g, *outcome)
+def solve_problem(p: Problem, init: Start | None, options: Options) -> Coupling:
+    """`solve` for one who has the parts at hand: nothing is cast or checked."""
+    return settle(p, run(p, beginning(p, init), options))
 
 
 def solve(
@@ -326,8 +375,4 @@ def solve(
             )
     p = pb.make(kernel, a, b, epsilon, source_marginal, target_marginal)
     dtype = p.b.dtype
-    tol = default_tol(dtype) if tol is None else tol
-    steps = jnp.asarray(100 if max_steps is None else max_steps, jnp.int32)
-    if init is not None:
-        init = Start(jnp.asarray(init.g, dtype), jnp.asarray(init.epsilon, dtype))
-    return _solve(p, init, Options(jnp.asarray(tol, dtype), steps))
+    return solve_problem(p, cast(init, dtype), options(dtype, tol, max_steps))

@@ -46,10 +46,15 @@ def make(kernel: Kernel, a, b, epsilon, source_marginal, target_marginal) -> Pro
     a, b = jnp.asarray(a), jnp.asarray(b)
     if (*a.shape, *b.shape) != kernel.shape:
         raise ValueError(f"weights {a.shape} and {b.shape} do not match a kernel {kernel.shape}")
-    leaves = [x.dtype for x in jax.tree.leaves(kernel) if jnp.ndim(x)]
-    dtype = jnp.result_type(a.dtype, b.dtype, jnp.float32, *leaves)
+    dtype = common_dtype(a, b, *(leaf for leaf in jax.tree.leaves(kernel) if jnp.ndim(leaf)))
     parts = (kernel, a, b, epsilon, source_marginal, target_marginal)
     return Problem(*jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parts))
+
+
+def common_dtype(*arrays):
+    """The arrays' common dtype, at least float32."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(jnp.float32, *(array.dtype for array in arrays))
 
 
 def mass(p: Problem) -> Array:

@@ -19,9 +19,8 @@ from jax import Array
 
 from jaxcolor.iterate import Status, default_tol, iterate
 from jaxcolor.transport import problem as pb
-from jaxcolor.transport.coupling import Coupling, Start, better, settle
-from jaxcolor.transport.implicit import potentials
-from jaxcolor.transport.kernels import STORED, Kernel, Rows
+from jaxcolor.transport.coupling import Coupling, Found, Start, better, cast, settle
+from jaxcolor.transport.kernels import STORED, Kernel, Rows, compact
 from jaxcolor.transport.marginals import BALANCED, Marginal
 from jaxcolor.transport.problem import Problem
 from jaxcolor.tree import pytree, static
@@ -43,6 +42,22 @@ class Options:
     relax: bool = static(default=True)
     symmetric: bool = static(default=False)
     history: int = static(default=0)
+
+
+def options(
+    dtype,
+    tol: float | Array | None = None,
+    max_steps: int | Array | None = None,
+    scaling: float | Array = 0.5,
+    relax: bool = True,
+    symmetric: bool = False,
+    history: int = 0,
+) -> Options:
+    """Options with their defaults, in the problem's dtype."""
+    tol = default_tol(dtype) if tol is None else tol
+    max_steps = jnp.asarray(2000 if max_steps is None else max_steps, jnp.int32)
+    scaling, tol = jnp.asarray(scaling, dtype), jnp.asarray(tol, dtype)
+    return Options(tol, max_steps, scaling, relax and not symmetric, symmetric, history)
 
 
 @pytree
@@ -190,25 +205,32 @@ def _advance(p: Problem, options: Options, s: State, rows: Rows, hard_f: Array) 
     )
 
 
-def method(p: Problem, start: Start, options: Options):
-    """(f, g, (status, steps, passes, history)), for `implicit.potentials`."""
+def run(p: Problem, start: Start, options: Options) -> Found:
+    """The potentials of one problem: the loop itself, without doors and derivatives."""
+    p, start = jax.lax.stop_gradient((p, start))
+    p = replace(p, kernel=compact(p.kernel))
     n, m = p.kernel.shape
     s = begin(p, start, options)
-    s = iterate(lambda s: step(p, options, s, n * m <= STORED), s, running)
-    return s.best_f, s.best_g, (s.status, s.steps, s.passes, s.history)
+    return found(iterate(lambda s: step(p, options, s, n * m <= STORED), s, running))
 
 
-def cold(p: Problem) -> Start:
-    """Where annealing begins without a better idea."""
-    return Start(jnp.zeros_like(p.b), p.kernel.span(p.a, p.b) / START)
+def found(s: State) -> Found:
+    """What a finished state has to show."""
+    return Found(
+        s.best_f, s.best_g, s.status, s.steps, s.passes, s.history if s.history.size else None
+    )
+
+
+def beginning(p: Problem, init: Start | None) -> Start:
+    """Where annealing begins: cold from a part of the span, or from `init` where that is better."""
+    cold = Start(jnp.zeros_like(p.b), p.kernel.span(p.a, p.b) / START)
+    return cold if init is None else better(p, init, cold)
 
 
 @jax.jit
-def _solve(p: Problem, start: Start | None, options: Options) -> Coupling:
-    start = cold(p) if start is None else better(p, start, cold(p))
-    f, g, outcome = potentials(method, p, jax.lax.stop_gradient(start), options)
-    status, steps, passes, history = outcome
-    return settle(p, f, g, status, steps, passes, history if options.history else None)
+def solve_problem(p: Problem, init: Start | None, options: Options) -> Coupling:
+    """`solve` for one who has the parts at hand: nothing is cast or checked."""
+    return settle(p, run(p, beginning(p, init), options))
 
 
 def solve(
@@ -262,10 +284,5 @@ def solve(
     """
     p = pb.make(kernel, a, b, epsilon, source_marginal, target_marginal)
     dtype = p.b.dtype
-    tol = jnp.asarray(default_tol(dtype) if tol is None else tol, dtype)
-    steps = jnp.asarray(2000 if max_steps is None else max_steps, jnp.int32)
-    if init is not None:
-        init = Start(jnp.asarray(init.g, dtype), jnp.asarray(init.epsilon, dtype))
-    scaling = jnp.asarray(scaling, dtype)
-    options = Options(tol, steps, scaling, relax and not symmetric, symmetric, history)
-    return _solve(p, init, options)
+    chosen = options(dtype, tol, max_steps, scaling, relax, symmetric, history)
+    return solve_problem(p, cast(init, dtype), chosen)

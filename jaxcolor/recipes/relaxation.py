@@ -1,0 +1,80 @@
+"""How exactly an optimal-transport method must match colours; checked without loading jax."""
+
+from dataclasses import dataclass
+
+from jaxcolor.recipes import MARGINALS, known
+
+MARGINALS_OF = {
+    "newton": ("balanced", "kl"),
+    "sinkhorn": MARGINALS,
+    "exact": ("balanced",),
+}
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """How exactly colours must be matched.
+
+    Attributes:
+        marginal: 'balanced', all of the source onto all of the reference; 'kl', mass fades with
+            distance; 'tv', colours further than the reach stay whole; 'range', each colour may
+            count for `limits` times itself.
+        reach: colour distance beyond which a partner is too far, for 'kl' and 'tv'.
+        limits: least and greatest factor, for 'range'.
+        blur: colour distance below which differences do not count; sets epsilon = 2 blur^2.
+    """
+
+    marginal: str = "balanced"
+    reach: float | None = None
+    limits: tuple[float, float] | None = None
+    blur: float | None = None
+
+    def check(self, method: str) -> None:
+        """Whether the parts make sense together, and for the method.
+
+        Raises:
+            ValueError: naming the part that is missing, or too much.
+        """
+        known(self.marginal, MARGINALS, "marginal")
+        if method not in MARGINALS_OF:
+            if self != Relaxation():
+                raise ValueError(
+                    f"{method} knows no marginal, reach, limits or blur: "
+                    f"those are for {', '.join(MARGINALS_OF)}"
+                )
+            return
+        wants_reach = self.marginal in ("kl", "tv")
+        if wants_reach != (self.reach is not None):
+            word = "needs" if wants_reach else "takes no"
+            raise ValueError(f"marginal {self.marginal!r} {word} reach, a colour distance")
+        if (self.marginal == "range") != (self.limits is not None):
+            word = "needs" if self.marginal == "range" else "takes no"
+            raise ValueError(f"marginal {self.marginal!r} {word} limits, two factors of the mass")
+        if self.reach is not None and not self.reach > 0:
+            raise ValueError(f"reach must be above 0, got {self.reach}")
+        if self.blur is not None and not self.blur > 0:
+            raise ValueError(f"blur must be above 0, got {self.blur}")
+        if self.limits is not None and not (0 <= self.limits[0] <= 1 <= self.limits[1]):
+            raise ValueError(f"limits must be low <= 1 <= high with low >= 0, got {self.limits}")
+        if self.marginal not in MARGINALS_OF[method]:
+            able = [name for name, known_ in MARGINALS_OF.items() if self.marginal in known_]
+            raise ValueError(
+                f"{method} is {' or '.join(MARGINALS_OF[method])}: "
+                f"marginal {self.marginal!r} needs method {' or '.join(map(repr, able))}"
+            )
+        if method == "exact" and self.blur is not None:
+            raise ValueError("exact has no blur: leave it out, or use method 'newton'")
+
+
+def suited_method(relaxation: Relaxation, otherwise: str) -> str:
+    """The method that a relaxation calls for, where a person named none.
+
+    Example:
+        >>> suited_method(Relaxation("tv", reach=0.2), "gaussian")
+        'sinkhorn'
+        >>> suited_method(Relaxation(), "gaussian")
+        'gaussian'
+    """
+    if relaxation == Relaxation():
+        return otherwise
+    return "newton" if relaxation.marginal in MARGINALS_OF["newton"] else "sinkhorn"

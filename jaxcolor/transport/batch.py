@@ -1,0 +1,126 @@
+"""Many problems of one shape, each at its own cost: a finished one makes room for the next.
+
+Under plain `vmap` every problem runs as long as the slowest. Here a CPU solves them one by one, on
+all its cores; an accelerator keeps a number of lanes busy from a queue.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import ModuleType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.core import Tracer
+
+from jaxcolor.transport.coupling import Coupling, Start, settle
+from jaxcolor.transport.problem import Problem
+
+CHUNK = 32  # problems a thread takes at once: a few milliseconds' work, little padding
+LANES = 256  # on an accelerator
+
+
+def solve_all(method: ModuleType, p: Problem, init: Start | None, options, lanes: int | None):
+    """The couplings of a stack of problems; every leaf of `p` and `init` has the batch in front.
+
+    Args:
+        method: `newton` or `sinkhorn`.
+        p: B problems.
+        init: B starts, or none.
+        options: the method's, shared by all.
+        lanes: problems in flight at once. By default one on a CPU (on each of its cores, outside
+            `jit`), 256 elsewhere.
+    """
+    count = p.b.shape[0]
+    if lanes is None:
+        lanes = 1 if jax.default_backend() == "cpu" else LANES
+    lanes = min(lanes, count)
+    if lanes > 1:
+        return _in_lanes(p, init, options, method=method, lanes=lanes)
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((p, init, options))):
+        return _one_by_one(p, init, options, method=method)
+    return _on_all_cores(method, p, init, options)
+
+
+@partial(jax.jit, static_argnames="method")
+def _one_by_one(p: Problem, init: Start | None, options, method: ModuleType) -> Coupling:
+    def one(problem):
+        p, init = problem
+        return settle(p, method.run(p, method.beginning(p, init), options))
+
+    return jax.lax.map(one, (p, init))
+
+
+@partial(jax.jit, static_argnames=("method", "size"))
+def _part(p: Problem, init: Start | None, options, low: Array, method: ModuleType, size: int):
+    """The potentials, values and infos of problems low .. low + size."""
+    some = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, low, size), (p, init))
+    done = _one_by_one(*some, options, method=method)
+    return done.f, done.g, done.value, done.info
+
+
+def _on_all_cores(method: ModuleType, p: Problem, init: Start | None, options) -> Coupling:
+    """Chunks of problems to threads: XLA runs a loop of small operations on one core."""
+    count = p.b.shape[0]
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    size = min(CHUNK, -(-count // (workers or 1)))
+    # a `with jax.enable_x64(True):` around the call holds for its own thread only
+    double = jnp.result_type(float) == jnp.float64
+
+    def chunk(start: int):
+        # the last one reaches back, so that all have one shape
+        low = min(start, count - size)
+        with jax.enable_x64(double):
+            done = _part(p, init, options, np.int32(low), method=method, size=size)
+            return jax.tree.map(lambda leaf: np.asarray(leaf)[start - low :], done)
+
+    with ThreadPoolExecutor(workers) as pool:
+        parts = list(pool.map(chunk, range(0, count, size)))
+    f, g, value, info = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *parts)
+    return Coupling(p, f, g, value, info)
+
+
+@partial(jax.jit, static_argnames=("method", "lanes"))
+def _in_lanes(p: Problem, init: Start | None, options, method: ModuleType, lanes: int) -> Coupling:
+    """A queue: lanes step together; one that is done writes its result and takes the next."""
+    fixed, start = jax.lax.stop_gradient((p, init))
+    begin = jax.vmap(lambda p, init: method.begin(p, method.beginning(p, init), options))
+    states = begin(fixed, start)  # O(n + m) each
+    count = p.b.shape[0]
+
+    @jax.vmap
+    def step(p, s):  # one that ended before its first step, an infeasible problem, stays as it is
+        after = method.step(p, options, s, stored=True)
+        return jax.tree.map(lambda new, old: jnp.where(method.running(s), new, old), after, s)
+
+
+    def take(tree, index):
+        return jax.tree.map(lambda leaf: leaf[jnp.minimum(index, count - 1)], tree)
+
+    def going(carry):
+        _, index, _, _ = carry
+        return (index < count).any()
+
+    def turn(carry):
+        states, index, lane, waiting = carry
+        lane = step(take(fixed, index), lane)
+        done = ~method.running(lane)
+        one = done.astype(jnp.int32)
+        # index = count is nobody's: what is written there is dropped
+        where = jnp.where(done, index, count)
+        states = jax.tree.map(lambda all_, new: all_.at[where].set(new, mode="drop"), states, lane)
+        fresh = waiting + jnp.cumsum(one, dtype=jnp.int32) - one
+        after = jnp.where(done, jnp.minimum(fresh, count), index)
+        lane = jax.tree.map(
+            lambda old, new: jnp.where(done.reshape(-1, *(1,) * (old.ndim - 1)), new, old),
+            lane,
+            take(states, after),
+        )
+        return states, after, lane, jnp.minimum(waiting + one.sum(dtype=jnp.int32), count)
+
+    index = jnp.arange(lanes, dtype=jnp.int32)
+    carry = (states, index, take(states, index), jnp.int32(lanes))
+    states = jax.lax.while_loop(going, turn, carry)[0]
+    return jax.vmap(settle)(p, jax.vmap(method.found)(states))

@@ -1,0 +1,218 @@
+"""The door: two measures in, a coupling out, whatever the method and whoever computes."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxcolor.iterate import default_tol
+from jaxcolor.measure import Measure
+from jaxcolor.transport import backends, batch, newton, sinkhorn
+from jaxcolor.transport import exact as exact_
+from jaxcolor.transport import problem as pb
+from jaxcolor.transport.costs import Cost, SqEuclidean
+from jaxcolor.transport.coupling import Coupling, Start, cast, potential
+from jaxcolor.transport.kernels import Cloud
+from jaxcolor.transport.marginals import BALANCED, Marginal
+from jaxcolor.transport.problem import Problem
+from jaxcolor.transport.sparse import SparseCoupling
+
+SQUARED = SqEuclidean()
+MODULES = {"newton": newton, "sinkhorn": sinkhorn}
+
+Init = Start | Coupling | Callable[[Measure, Measure, Array], Start | None] | None
+
+
+def epsilon_from_blur(blur: float) -> float:
+    """Our epsilon for GeomLoss's blur (p = 2): it halves the squared distance, so 2 blur^2.
+
+    Example:
+        >>> round(epsilon_from_blur(0.05), 6)
+        0.005
+    """
+    return 2 * blur**2
+
+
+def rho_from_reach(reach: float) -> float:
+    """Our rho for GeomLoss's reach (p = 2), 2 reach^2.
+
+    Example:
+        >>> round(rho_from_reach(0.2), 6)
+        0.08
+    """
+    return 2 * reach**2
+
+
+def solve(
+    source: Measure,
+    target: Measure,
+    *,
+    epsilon: float | Array | None = None,
+    cost: Cost = SQUARED,
+    source_marginal: Marginal = BALANCED,
+    target_marginal: Marginal = BALANCED,
+    method: str = "newton",
+    backend: str | backends.Adapter | None = None,
+    init: Init = None,
+    tol: float | Array | None = None,
+    max_steps: int | Array | None = None,
+) -> Coupling | SparseCoupling:
+    """Optimal transport: min_P <C, P> + epsilon KL(P | a b' / s) + F_a(P 1) + F_b(P' 1).
+
+    C_ij = cost(x_i, y_j), s = sqrt(|a| |b|), KL with mass terms. `method="exact"` solves it
+    without the entropy. A pure function: `jit`, `vmap` and `grad` work, except where another
+    library computes (`backend`) and for `exact`. Nothing is raised for a solve that ends badly:
+    look at `info.status`, or call `check(info)`.
+
+    Args:
+        source: n points x_i with weights a. target: m points y_j with weights b. Zero weights are
+            padding.
+        epsilon: regularisation > 0 in units of the cost; for "exact" leave it out. Blur of
+            GeomLoss: `epsilon_from_blur`.
+        cost: `SqEuclidean()`, `Euclidean()`, `Lp(p)` or a pytree of your own.
+        source_marginal, target_marginal: `Balanced()`, `KL(rho)`, `TV(rho)`, `Range(low, high)`;
+            newton takes the first two.
+        method: "newton" (fast at any epsilon), "sinkhorn" (every marginal) or "exact".
+        backend: who computes: by default "jax"; "ott", "pot" for sinkhorn; "pot", "scipy" for
+            exact; or a function (problem, tol, max_steps) -> (f, g). See `CAPABILITIES`.
+        init: where to begin: a `Start`, the `Coupling` of a similar problem (whose support may
+            differ), or a function (source, target, epsilon) -> Start or None. Never worse than
+            starting cold: the higher dual value is taken. Not differentiated.
+        tol: on the error, row plus column L1 violation in units of the mass; by default 1e-4 in
+            float32, 1e-8 in float64.
+        max_steps: of the method; by default 100 for newton, 2,000 (blocks of ten) for sinkhorn.
+
+    Returns:
+        A `Coupling`; for "exact" a `SparseCoupling`.
+
+    Raises:
+        ValueError: for shapes that do not match, an unknown name, a pair of method, backend and
+            marginal that does not exist, or a host backend under `jit`.
+
+    Example:
+        >>> from jaxcolor.measure import point_cloud
+        >>> mu, nu = point_cloud([[0.0], [1.0]]), point_cloud([[2.0], [3.0]])
+        >>> coupling = solve(mu, nu, epsilon=0.1)
+        >>> round(float(coupling.value), 2), int(coupling.info.status)
+        (4.07, 0)
+
+    Reference:
+        Peyre, Cuturi (2019), Computational Optimal Transport, chapters 4 and 10.
+    """
+    _check(source, target, epsilon, method, batched=False)
+    backend = backends.choose(method, backend)
+    backends.check_marginals(method, backend, source_marginal, target_marginal)
+    kernel = Cloud(source.points, target.points, cost)
+    if method == "exact":
+        return exact_.solve(kernel, source.weights, target.weights, backend=str(backend))
+    p = pb.make(kernel, source.weights, target.weights, epsilon, source_marginal, target_marginal)
+    if backend != "jax":
+        adapter = backend if callable(backend) else backends.ADAPTERS[str(backend)]
+        tol = default_tol(p.b.dtype) if tol is None else tol
+        return backends.run(adapter, p, float(tol), int(max_steps or 100_000))
+    module = MODULES[method]
+    start = cast(_start(init, source, target, p.epsilon), p.b.dtype)
+    return module.solve_problem(p, start, module.options(p.b.dtype, tol, max_steps))
+
+
+def solve_batch(
+    sources: Measure,
+    targets: Measure,
+    *,
+    epsilon: float | Array | None = None,
+    cost: Cost = SQUARED,
+    source_marginal: Marginal = BALANCED,
+    target_marginal: Marginal = BALANCED,
+    method: str = "newton",
+    backend: str | None = None,
+    init: Start | None = None,
+    tol: float | Array | None = None,
+    max_steps: int | Array | None = None,
+    lanes: int | None = None,
+) -> Coupling:
+    """Many problems of one shape, each as `solve`: a finished one stops costing.
+
+    The same as `vmap` of `solve`, but faster: outside `jit` a CPU works on all its cores, one
+    problem at a time on each; elsewhere `lanes` problems run at once and make room when done.
+
+    Args:
+        sources: (B, n, d) points and (B, n) weights. targets: (B, m, d) and (B, m).
+        epsilon: scalar or (B,), and likewise any parameter of the marginals.
+        cost: shared by all problems.
+        init: B starts in one `Start`.
+        lanes: problems in flight; by default one per core on a CPU, 256 elsewhere.
+        The others: as for `solve`. Only the backend "jax".
+
+    Returns:
+        A `Coupling` with the batch in front of every leaf.
+
+    Raises:
+        ValueError: as `solve`.
+
+    Example:
+        >>> from jaxcolor.measure import Measure
+        >>> x = jnp.zeros((4, 2, 1)) + jnp.array([[0.0], [1.0]])
+        >>> mu, nu = Measure(x, jnp.full((4, 2), 0.5)), Measure(x + 2, jnp.full((4, 2), 0.5))
+        >>> solve_batch(mu, nu, epsilon=0.1).value.round(2)
+        Array([4.07, 4.07, 4.07, 4.07], dtype=float32)
+    """
+    if method not in MODULES or backend not in (None, "jax"):
+        offered = ", ".join(MODULES)
+        raise ValueError(f"solve_batch runs {offered} on jax, got {method!r} on {backend!r}")
+    _check(sources, targets, epsilon, method, batched=True)
+    backends.check_marginals(method, "jax", source_marginal, target_marginal)
+    if lanes is not None and lanes < 1:
+        raise ValueError(f"lanes must be at least 1, got {lanes}")
+    p = _stack(sources, targets, epsilon, cost, source_marginal, target_marginal)
+    chosen = MODULES[method].options(p.b.dtype, tol, max_steps)
+    return batch.solve_all(MODULES[method], p, cast(init, p.b.dtype), chosen, lanes)
+
+
+def _check(source: Measure, target: Measure, epsilon, method: str, batched: bool) -> None:
+    rank = 3 if batched else 2
+    form = "(B, n, d)" if batched else "(n, d)"
+    for name, mu in (("source", source), ("target", target)):
+        if mu.points.ndim != rank or mu.points.shape[:-1] != mu.weights.shape:
+            raise ValueError(
+                f"{name} needs points {form} and weights to match, "
+                f"got {mu.points.shape} and {mu.weights.shape}"
+            )
+    if source.points.shape[-1] != target.points.shape[-1]:
+        shapes = source.points.shape, target.points.shape
+        raise ValueError(f"source and target differ in dimension: {shapes[0]} and {shapes[1]}")
+    if batched and source.points.shape[0] != target.points.shape[0]:
+        counts = source.points.shape[0], target.points.shape[0]
+        raise ValueError(f"as many sources as targets are needed, got {counts[0]} and {counts[1]}")
+    if method == "exact" and epsilon is not None:
+        raise ValueError("exact has no entropy: leave epsilon out, or use method='newton'")
+    if method != "exact" and epsilon is None:
+        raise ValueError(f"{method} needs epsilon, the regularisation in units of the cost")
+
+
+def _start(init: Init, source: Measure, target: Measure, epsilon: Array) -> Start | None:
+    if init is None or isinstance(init, Start):
+        return init
+    if isinstance(init, Coupling):
+        if isinstance(init.kernel, Cloud):
+            return Start(potential(init, target.points, axis=0), init.epsilon)
+        return Start(init.g, init.epsilon)
+    return init(source, target, epsilon)
+
+
+def _stack(sources, targets, epsilon, cost, source_marginal, target_marginal) -> Problem:
+    """B problems in one pytree: what they share is repeated."""
+    count = sources.points.shape[0]
+    arrays = (sources.points, sources.weights, targets.points, targets.weights)
+    dtype = pb.common_dtype(*arrays)
+    x, a, y, b = (leaf.astype(dtype) for leaf in arrays)
+
+    def per_problem(leaf):
+        leaf = jnp.asarray(leaf, dtype)
+        return leaf if leaf.ndim == 1 else jnp.broadcast_to(leaf, (count, *leaf.shape))
+
+    shared = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(jnp.asarray(leaf, dtype), (count, *jnp.shape(leaf))), cost
+    )
+    rest = jax.tree.map(per_problem, (epsilon, source_marginal, target_marginal))
+    return Problem(Cloud(x, y, shared), a, b, *rest)
