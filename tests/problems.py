@@ -39,7 +39,7 @@ def random_covariance(seed: int, d: int = 3) -> np.ndarray:
 
 
 def pair(seed: int, n: int = 13, m: int = 9, d: int = 2) -> tuple[np.ndarray, ...]:
-    """Two overlapping clouds with uneven weights of mass one: x (n, d), y (m, d), a (n,), b (m,)."""
+    """Two overlapping clouds x (n, d), y (m, d) with uneven weights a (n,), b (m,) of mass one."""
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d)) + 0.5 * rng.normal(size=d)
     a, b = rng.uniform(0.1, 1, n), rng.uniform(0.1, 1, m)

@@ -15,8 +15,8 @@ METHOD_HELP = (
     "how colours are matched. histogram: red, green and blue each by itself. reinhard: average and "
     "contrast. gaussian: average, contrast and colour balance together; gentle, no new grain. "
     "sliced: the whole palette; closest to the reference. newton, sinkhorn: optimal transport of "
-    "the palette, smoothed by --blur; exact: the same unsmoothed (default: " + DEFAULT_METHOD + ", "
-    "or what --marginal and --blur call for)"
+    "the palette, smoothed by --blur; exact: the same unsmoothed. --marginal and --blur call for "
+    "one of these by themselves (default: " + DEFAULT_METHOD + ")"
 )
 
 
@@ -70,7 +70,7 @@ def add_coupling(parser: argparse.ArgumentParser) -> None:
         type=number(1e-6, 1e6),
         metavar="R",
         help="for kl and tv: how far a partner may be, a colour distance in the space (from black "
-        "to white is 1; in lab 100)",
+        "to white: 1.7 in srgb, 1 in oklab, 100 in lab)",
     )
     parser.add_argument(
         "--range",

@@ -17,11 +17,11 @@ DEFAULT_SPACE = {
     "reinhard": "lalphabeta",
     "gaussian": "oklab",
     "sliced": "srgb",
-    "newton": "oklab",
-    "sinkhorn": "oklab",
-    "exact": "oklab",
+    "newton": "srgb",
+    "sinkhorn": "srgb",
+    "exact": "srgb",
 }
-# colour distance below which entropic couplings see no difference, where lightness ends at 1
+# colour distance below which entropic couplings see no difference, where channels end at 1
 DEFAULT_BLUR = 0.03
 # spaces with a lightness, and the lightness of white
 LIGHTNESS = {"lab": 100.0, "oklab": 1.0}

@@ -66,8 +66,8 @@ def fit(
         reach: for 'kl' and 'tv', the colour distance beyond which a partner is too far.
         limits: for 'range', how little and how much of itself each colour may count for.
         blur: for 'newton' and 'sinkhorn', the colour distance that may be neglected: small is
-            closer to the reference, large is smoother. By default .03 of the way to white.
-            Distances are those of the space.
+            closer to the reference, large is smoother. By default .03, in lab 3. Distances are
+            those of the space.
 
     Raises:
         ValueError: unknown names, `space` with 'reinhard', wrong shapes, nothing to fit, an option

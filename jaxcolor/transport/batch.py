@@ -95,7 +95,6 @@ def _in_lanes(p: Problem, init: Start | None, options, method: ModuleType, lanes
         after = method.step(p, options, s, stored=True)
         return jax.tree.map(lambda new, old: jnp.where(method.running(s), new, old), after, s)
 
-
     def take(tree, index):
         return jax.tree.map(lambda leaf: leaf[jnp.minimum(index, count - 1)], tree)
 

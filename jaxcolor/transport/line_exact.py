@@ -21,6 +21,7 @@ from jaxcolor.transport.sparse import SparseCoupling
 from jaxcolor.tree import pytree
 
 SQUARED = SqEuclidean()
+WIDTH = 256  # of the rows that sums run over
 
 
 @pytree
@@ -54,12 +55,36 @@ def _cumulated(weights: Array) -> tuple[Double, Double]:
     n = weights.shape[0]
     rank = jnp.cumsum(some, dtype=jnp.int32)
     packed = jnp.zeros_like(weights).at[jnp.where(some, rank - 1, n)].set(weights, mode="drop")
-    sums = jax.lax.associative_scan(Double.__add__, Double(packed, jnp.zeros_like(packed)))
+    sums = _running(packed)
 
     def at(rank):
         return jax.tree.map(lambda s: jnp.where(rank > 0, s[jnp.maximum(rank - 1, 0)], 0), sums)
 
     return at(rank), at(rank[-1])
+
+
+def _running(weights: Array) -> Double:
+    """Cumulative sums (n,): within rows of 256, all rows at once, then over the rows' totals.
+
+    Loops, because the tree of `associative_scan` takes ten seconds to compile; of a fixed width,
+    because then no sum depends on what comes after it.
+    """
+    n = weights.size
+    width = min(n, WIDTH)
+    rows = jnp.concatenate([weights, jnp.zeros(-n % width, weights.dtype)]).reshape(-1, width)
+    within = _scan(Double(rows.T, jnp.zeros_like(rows.T)))  # (width, rows)
+    before = _scan(jax.tree.map(lambda s: jnp.roll(s[-1], 1).at[0].set(0), within))
+    sums = within + jax.tree.map(lambda s: jnp.broadcast_to(s, (width, *s.shape)), before)
+    return jax.tree.map(lambda s: s.T.ravel()[:n], sums)
+
+
+def _scan(parts: Double) -> Double:
+    def add(total: Double, part: Double):
+        total = total + part
+        return total, total
+
+    start = jax.tree.map(lambda s: jnp.zeros_like(s[0]), parts)
+    return jax.lax.scan(add, start, parts)[1]
 
 
 def _ends(a: Array, b: Array) -> tuple[Double, Double, Double]:
@@ -142,7 +167,7 @@ def _couple(p: Problem) -> SparseCoupling:
     offset = (b * g).sum() / jnp.where(total > 0, total, 1)
     f, g = f + offset, g - offset
     info = _info(p, *pairs, mass, costs)
-    found = info.status == Status.OK
+    found = info.status == jnp.int8(Status.OK)
     mass = jnp.where(found, mass, 0)
     # envelope theorem: the plan is constant to costs, the potentials to weights
     slopes = jax.lax.stop_gradient((f, g))

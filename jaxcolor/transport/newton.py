@@ -294,25 +294,24 @@ def beginning(p: Problem, init: Start | None) -> Start:
     if init is not None:
         return better(p, init, cold)
     if isinstance(p.kernel, Cloud) and min(p.kernel.shape) >= MANY:
-        return _from_few(p, cold)
+        return _from_few(p, p.kernel, cold)
     return cold
 
 
-def _from_few(p: Problem, cold: Start) -> Start:
+def _from_few(p: Problem, kernel: Cloud, cold: Start) -> Start:
     """The first levels of annealing on FEW points of each cloud, at hardly any cost.
 
     The points are those at even steps of mass, so that padding changes nothing.
     """
-    p, cold = jax.lax.stop_gradient((p, cold))
-    source, target = _spread(p.a), _spread(p.b)
-    kernel = p.kernel.at(p.kernel.x[source], 1).at(p.kernel.y[target], 0)
+    p, kernel, cold = jax.lax.stop_gradient((p, kernel, cold))
+    some = Cloud(kernel.x[_spread(p.a)], kernel.y[_spread(p.b)], kernel.cost)
     share = jnp.full(FEW, 1 / FEW, p.b.dtype)
     epsilon = jnp.maximum(p.epsilon, cold.epsilon * (START / FINE))
-    few = replace(p, kernel=kernel, a=share * p.a.sum(), b=share * p.b.sum(), epsilon=epsilon)
+    few = replace(p, kernel=some, a=share * p.a.sum(), b=share * p.b.sum(), epsilon=epsilon)
     start = Start(jnp.zeros_like(share), cold.epsilon)
     found = run(few, start, options(p.b.dtype, 0.01))
     f = pb.leaning(few.a, found.f, epsilon, pb.mass(few))
-    hard = -epsilon * kernel.at(p.kernel.y, 0).softmin(f, epsilon, 0)
+    hard = -epsilon * some.at(kernel.y, 0).softmin(f, epsilon, 0)
     return Start(p.target_marginal.step(hard, epsilon), epsilon)
 
 

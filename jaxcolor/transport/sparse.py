@@ -143,8 +143,8 @@ class Nearest:
     """The map of a sparse plan: T(x) = x + T_i - x_i, x_i the nearest source point with weight.
 
     T_i is the barycentric image of x_i, met exactly there; between the points the displacement
-    jumps, as the plan does. Points that the plan leaves alone stay as they are. Defined on all of
-    R^d.
+    jumps, as the plan does, and is cut to the box around all images. Points that the plan leaves
+    alone stay as they are. Defined on all of R^d.
 
     Attributes:
         coupling: solved on a `Cloud`.
@@ -171,8 +171,12 @@ class Nearest:
         mean, moved = _mean(self.coupling, kernel.y, axis=1)
         image = jnp.where((moved > 0)[:, None], mean, kernel.x).astype(colors.dtype)
         x = kernel.x.astype(colors.dtype)
-        index = nearest(colors, x, self.coupling.a > 0)
-        return image[index] + (colors - x[index])
+        a = self.coupling.a
+        index = nearest(colors, x, a > 0)
+        # between the source's points a displacement may not lead out of the target's box
+        inside = jnp.where((a > 0)[:, None], image, image[jnp.argmax(a)])
+        low, high = (edge(inside, 0) for edge in (jnp.min, jnp.max))
+        return jnp.clip(image[index] + (colors - x[index]), low, high)
 
 
 def _sides(coupling: SparseCoupling, axis: int) -> tuple[Array, Array, int]:

@@ -53,6 +53,32 @@ WRONG = {
         ("transfer", A, *OUT, "--equalize", "--reference-mask", "c.png"),
         "goes without --both and --reference-mask",
     ),
+    "a misspelt marginal": (("transfer", A, B, *OUT, "--marginal", "k1"), "did you mean 'kl'"),
+    "kl without reach": (("transfer", A, B, *OUT, "--marginal", "kl"), "'kl' needs reach"),
+    "reach without kl": (("transfer", A, B, *OUT, "--reach", "0.1"), "'balanced' takes no reach"),
+    "range without bounds": (("transfer", A, B, *OUT, "--marginal", "range"), "needs limits"),
+    "range upside down": (
+        ("transfer", A, B, *OUT, "--marginal", "range", "--range", "2", "3"),
+        "low <= 1 <= high",
+    ),
+    "tv for newton": (
+        ("transfer", A, B, *OUT, "--method", "newton", "--marginal", "tv", "--reach", "0.1"),
+        "needs method 'sinkhorn'",
+    ),
+    "blur for sliced": (
+        ("transfer", A, B, *OUT, "--method", "sliced", "--blur", "0.1"),
+        "sliced knows no marginal, reach, limits or blur",
+    ),
+    "blur for exact": (
+        ("transfer", A, B, *OUT, "--method", "exact", "--blur", "0.1"),
+        "exact has no blur",
+    ),
+    "no blur at all": (("transfer", A, B, *OUT, "--blur", "0"), "a number within"),
+    "equalize with a reach": (
+        ("transfer", A, *OUT, "--equalize", "--reach", "0.1"),
+        "--equalize takes no --marginal",
+    ),
+    "compare without reach": (("compare", A, B, *OUT, "--marginal", "tv"), "'tv' needs reach"),
     "one name for two": (("transfer", A, B, *OUT, "--both", "out.png"), "the same name"),
     "one file for two": (("transfer", A, B, *OUT, "--both", "./x/../out.png"), "the same name"),
     "lut without action": (("lut",), "required: ACTION"),

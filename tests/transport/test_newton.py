@@ -1,5 +1,7 @@
 """What Newton's method promises beyond what every method does (test_entropic.py)."""
 
+from itertools import pairwise
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -56,7 +58,7 @@ def test_convergence_is_faster_than_linear(double):
             )
         ratios += [
             after / max(10 * before**2, 2e-3 * before)
-            for before, after in zip(errors[:-1], errors[1:], strict=True)
+            for before, after in pairwise(errors)
             if 1e-9 < before < 0.05
         ]
     assert len(ratios) >= 8
