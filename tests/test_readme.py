@@ -36,25 +36,34 @@ def test_the_defaults_are_the_ones_it_explains():
 
 def test_python_examples_run(photographs):
     import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jaxcolor import Measure
 
     source, reference = photographs
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
     assert len(blocks) == 2
     points, other_points = (p.reshape(-1, 3)[:500] / 255 for p in photographs)
+    stack = Measure(jnp.asarray(points.reshape(5, 100, 3)), jnp.full((5, 100), 0.01))
     names = {
         "jax": jax,
         "source": source,
         "reference": reference,
         "frame": source[:20],
-        "points": points,
-        "other_points": other_points,
-        "weights": None,
+        "x": points,
+        "y": other_points,
+        "a": np.full(500, 1 / 500),
+        "mus": stack,
+        "nus": stack,
         "key": jax.random.key(0),
     }
     for block in blocks:
         exec(block.replace('save("look.cube")', "size"), names)
     assert names["result"].shape == source.shape
-    assert names["moved"].shape == points.shape
+    assert names["slope"].shape == points.shape
+    assert names["many"].f.shape == (5, 100)
+    assert int(names["many"].info.status.max()) == int(names["warm"].info.status) == 0
 
 
 def test_ci_runs_the_readmes_test_command():

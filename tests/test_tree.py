@@ -6,8 +6,18 @@ import pytest
 
 from jaxcolor import maps
 from jaxcolor.image import apply, colors, lut, spaces
+from jaxcolor.iterate import Info
 from jaxcolor.measure import Measure
+from jaxcolor.transport import costs, coupling, kernels, marginals, newton, problem, sinkhorn
 from jaxcolor.tree import pytree, static
+
+ONE = jnp.ones(())
+CLOUD = kernels.Cloud(jnp.eye(3), jnp.eye(3))
+PROBLEM = problem.Problem(
+    CLOUD, jnp.ones(3), jnp.ones(3), ONE, marginals.Balanced(), marginals.KL(ONE)
+)
+INFO = Info(ONE, ONE, ONE, ONE)
+COUPLING = coupling.Coupling(PROBLEM, jnp.ones(3), jnp.ones(3), ONE, INFO)
 
 INSTANCES = [
     *spaces.SPACES.values(),
@@ -23,6 +33,27 @@ INSTANCES = [
     colors.Encode(spaces.Lab()),
     colors.Neutral(),
     apply.ToGrey(spaces.Srgb()),
+    costs.SqEuclidean(),
+    costs.Euclidean(),
+    costs.Lp(ONE),
+    CLOUD,
+    kernels.Cloud(jnp.eye(3), jnp.eye(3), costs.Euclidean()),
+    kernels.Dense(jnp.eye(3)),
+    kernels.Stored(jnp.eye(3)),
+    kernels.Streamed(CLOUD, jnp.ones(3), ONE, jnp.ones(3)),
+    marginals.Balanced(),
+    marginals.KL(ONE),
+    marginals.TV(ONE),
+    marginals.Range(ONE, ONE),
+    PROBLEM,
+    INFO,
+    COUPLING,
+    coupling.Start(jnp.ones(3), ONE),
+    coupling.Entropic(COUPLING),
+    newton.Options(ONE, ONE),
+    sinkhorn.Options(ONE, ONE, ONE),
+    sinkhorn.Options(ONE, ONE, ONE, relax=False),
+    sinkhorn.Options(ONE, ONE, ONE, symmetric=True),
 ]
 
 

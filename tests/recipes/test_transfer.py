@@ -101,7 +101,7 @@ def test_two_colors_onto_two_colors(method):
 def test_the_same_picture_is_left_nearly_as_it_was(photographs, method):
     same = jaxcolor.transfer(photographs[0], photographs[0], method=method).astype(int)
     off = np.abs(same - photographs[0])
-    if method in ("newton", "sinkhorn"):  # each colour becomes the mean of those about a blur around
+    if method in ("newton", "sinkhorn"):  # each colour becomes the mean around it
         assert np.median(off) <= 255 * DEFAULT_BLUR / 2
         assert np.quantile(off, 0.99) <= 255 * DEFAULT_BLUR * 3
     else:

@@ -24,8 +24,7 @@ CASES = {
     "balanced": (newton, lambda r: (Balanced(), Balanced())),
     "kl": (newton, lambda r: (KL(r[0]), KL(r[1]))),
     "kl balanced": (newton, lambda r: (KL(r[0]), Balanced())),
-    "tv": (sinkhorn, lambda r: (TV(r[0]), TV(r[1]))),
-    "range": (sinkhorn, lambda r: (Range(0.0, 1 + 0.5 * r[0]), Range(0.7 * r[0], 1 + 0.2 * r[1]))),
+    "tv range": (sinkhorn, lambda r: (TV(r[0]), Range(0.6 * r[1], 1 + 0.3 * r[0]))),
 }
 
 

@@ -14,7 +14,7 @@ from jaxcolor.tree import pytree
 
 from problems import pair, squared_distances  # isort: skip
 
-SIZES = [(1, 1), (5, 3), (511, 4), (512, 513), (513, 2), (1300, 600), (600, 1300)]
+SIZES = [(1, 511), (511, 5), (512, 513), (513, 1), (1300, 512)]
 
 
 @pytree
@@ -120,12 +120,12 @@ def test_every_verb_is_the_full_matrix_on_both_storages(size, double):
     given = inputs(*size)
     cost = squared_distances(x, y)
     tested = [Cloud(jnp.asarray(x), jnp.asarray(y))]
-    if size in ((5, 3), (513, 2), (600, 1300)):
+    if size in ((511, 5), (512, 513)):
         tested.append(Dense(jnp.asarray(cost)))
     assert_verbs(tested, cost, given, 1e-11)
 
 
-@pytest.mark.parametrize("name", [name for name in COSTS if name != "squared"])
+@pytest.mark.parametrize("name", ["lp", "skew"])
 def test_every_verb_serves_every_cost(name, double):
     """Over the edge of a block on both sides: a cost that is not symmetric must not be turned."""
     make, oracle = COSTS[name]
