@@ -74,13 +74,7 @@ class Coupling:
 def better(p: Problem, start: Start, cold: Start) -> Start:
     """The one with the higher dual value, at the epsilon that `start` claims to be good for."""
     epsilon = jnp.maximum(start.epsilon, p.epsilon)
-    q = Problem(p.kernel, p.a, p.b, epsilon, p.source_marginal, p.target_marginal)
-
-    def height(g):
-        hard = pb.hard_f(q, g)
-        return pb.dual(q, q.source_marginal.step(hard, epsilon), g, hard)
-
-    warm = height(start.g) > height(cold.g)
+    warm = pb.height(p, epsilon, start.g) > pb.height(p, epsilon, cold.g)
     return jax.tree.map(lambda x, y: jnp.where(warm, x, y), start, cold)
 
 

@@ -232,9 +232,7 @@ def solve(kernel: Kernel, a, b, *, backend: str | None = None) -> SparseCoupling
     find = _backend(backend)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((kernel, a, b))):
         raise ValueError("exact.solve runs on the host: call it outside jit, vmap and grad")
-    # lists, integers and float64 weights are no reason for a lesson on promotion
-    with jax.numpy_dtype_promotion("standard"):
-        p = pb.make(kernel, a, b, 0.0, BALANCED, BALANCED)
+    p = pb.make(kernel, a, b, 0.0, BALANCED, BALANCED)
     a, b, cost = (np.asarray(part, np.float64) for part in (p.a, p.b, _costs(p.kernel)))
     status = _status(a, b, cost)
     source, target = np.flatnonzero(a > 0), np.flatnonzero(b > 0)

@@ -181,8 +181,7 @@ def _problem(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> Problem:
     x, y = jnp.asarray(x), jnp.asarray(y)
     if x.ndim != 1 or y.ndim != 1:
         raise ValueError(f"positions on the line must be (n,) and (m,), got {x.shape}, {y.shape}")
-    with jax.numpy_dtype_promotion("standard"):
-        return pb.make(Cloud(x[:, None], y[:, None], cost), a, b, 0.0, BALANCED, BALANCED)
+    return pb.make(Cloud(x[:, None], y[:, None], cost), a, b, 0.0, BALANCED, BALANCED)
 
 
 def _line(p: Problem) -> tuple[Array, Array, Cost]:

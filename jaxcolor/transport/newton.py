@@ -115,7 +115,7 @@ def step(p: Problem, options: Options, s: State, stored: bool) -> State:
     error = jnp.abs(here.c - here.c * ideal).sum() / scale
     last = s.epsilon <= p.epsilon
     better = last & (error < s.error)
-    gained = last & (error < 0.9 * s.error)
+    gained = last & (error < 0.99 * s.error)
     s = State(
         g=s.g,
         epsilon=s.epsilon,

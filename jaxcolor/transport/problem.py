@@ -5,6 +5,7 @@
 with KL(P | R) = sum P log(P / R) - P + R. The plan: P_ij = R_ij exp((f_i + g_j - C_ij) / epsilon).
 """
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -136,6 +137,13 @@ def gauge(p: Problem, g: Array) -> Array:
     if not both_hard(p):
         return jnp.zeros((), g.dtype)
     return (p.b * g).sum() / p.b.sum()
+
+
+def height(p: Problem, epsilon: Array, g: Array) -> Array:
+    """The dual value at g and the f that is best for it, at another epsilon."""
+    q = replace(p, epsilon=epsilon)
+    hard = hard_f(q, g)
+    return dual(q, q.source_marginal.step(hard, epsilon), g, hard)
 
 
 @jax.custom_jvp

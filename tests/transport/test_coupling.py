@@ -99,9 +99,9 @@ def test_points_are_needed_for_new_points(single):
             ask()
 
 
-def test_confidence_falls_with_the_distance_of_partners(dtype):
+def test_confidence_falls_with_the_distance_of_partners(double):
     """Under KL smoothly: near partners are kept, far ones given up."""
-    shares = [float(confidence(relaxed(dtype, shift)).mean()) for shift in (0.0, 1.0, 2.0, 6.0)]
+    shares = [float(confidence(relaxed(double, shift)).mean()) for shift in (0.0, 1.0, 2.0, 6.0)]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0.5
     assert shares[-1] < 1e-6
@@ -130,22 +130,22 @@ def test_the_map_at_the_support_is_average_by_confidence(make, double):
 
 
 @pytest.mark.parametrize("make", [couple, relaxed])
-def test_the_map_is_finite_far_from_everything(make, dtype):
+def test_the_map_is_finite_far_from_everything(make, single):
     """A balanced one stays in the target's hull, but for rounding; a relaxed one lets go."""
-    c = make(dtype)
-    z = jnp.asarray([[1e3, 0.0], [-1e4, 1e4], [0.0, 1e8]], dtype)
+    c = make(single)
+    z = jnp.asarray([[1e3, 0.0], [-1e4, 1e4], [0.0, 1e8]], single)
     got = mapped(c, z)
     assert np.isfinite(got).all()
     if make is couple:
-        rounding = 4 * jnp.finfo(dtype).eps * jnp.abs(z)
+        rounding = 4 * jnp.finfo(single).eps * jnp.abs(z)
         assert (got >= c.kernel.y.min(0) - rounding).all()
         assert (got <= c.kernel.y.max(0) + rounding).all()
     else:
         np.testing.assert_array_equal(got, z)
 
 
-def test_colours_without_partners_stay(dtype):
-    c = relaxed(dtype, shift=30.0)
+def test_colours_without_partners_stay(single):
+    c = relaxed(single, shift=30.0)
     np.testing.assert_allclose(mapped(c, c.kernel.x), c.kernel.x, atol=1e-6)
 
 

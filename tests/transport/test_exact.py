@@ -176,9 +176,9 @@ def test_translation_adds_what_it_must(backend, double):
     np.testing.assert_allclose(there.value, here.value - 2 * mean @ shift + 14, rtol=1e-12)
 
 
-def test_entropic_transport_tends_to_it(x64):
+def test_entropic_transport_tends_to_it(double):
     """0 <= value(epsilon) - value <= epsilon H, H the greatest relative entropy of a plan."""
-    kernel, a, b = clouds(18, 20, 15, np.float64)
+    kernel, a, b = clouds(18, 20, 15, double)
     c = exact.solve(kernel, a, b)
     P, a_, b_ = (np.asarray(part) for part in (sparse.plan(c), a, b))
     used = P > 0
