@@ -14,7 +14,7 @@ from jaxcolor.tree import pytree
 class Status(enum.IntEnum):
     """The outcome of one problem; of several outcomes the larger wins."""
 
-    OK = 0  # the error is within the tolerance
+    OK = 0  # the error is within the tolerance (once rounded to the dtype, within twice it)
     MAX_STEPS = 1  # steps ran out first
     STALLED = 2  # the error stopped falling: the dtype's rounding, or a degenerate problem
     INFEASIBLE = 3  # no coupling has these marginals

@@ -122,4 +122,4 @@ def _in_lanes(p: Problem, init: Start | None, options, method: ModuleType, lanes
     index = jnp.arange(lanes, dtype=jnp.int32)
     carry = (states, index, take(states, index), jnp.int32(lanes))
     states = jax.lax.while_loop(going, turn, carry)[0]
-    return jax.vmap(settle)(p, jax.vmap(method.found)(states))
+    return jax.vmap(settle)(p, jax.vmap(lambda p, s: method.found(p, s, options))(fixed, states))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcolor.iterate import Info
+from jaxcolor.iterate import Info, Status
 from jaxcolor.transport import problem as pb
 from jaxcolor.transport import sparse
 from jaxcolor.transport.implicit import attach
@@ -87,6 +87,7 @@ class Found(NamedTuple):
     steps: Array
     passes: Array
     history: Array | None = None
+    tol: Array | None = None  # what OK was judged by; None: not judged yet
 
 
 def settle(p: Problem, found: Found) -> Coupling:
@@ -104,7 +105,11 @@ def settle(p: Problem, found: Found) -> Coupling:
     offset = pb.gauge(p, g)
     f, g, hards = f + offset, g - offset, (hard_f + offset, hard_g - offset)
     error = jax.lax.stop_gradient(pb.error(p, f, g, hards))
-    status = found.status.astype(jnp.int8)
+    status = found.status
+    if found.tol is not None:  # potentials are rounded once more than what the solver measured
+        missed = (status == Status.OK) & (error > 2 * found.tol)
+        status = jnp.where(missed, Status.STALLED, status)
+    status = status.astype(jnp.int8)
     info = Info(status, found.steps, found.passes + 2, error, found.history)
     return Coupling(p, f, g, pb.value(p, f, g, hards), info)
 

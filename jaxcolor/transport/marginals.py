@@ -130,8 +130,9 @@ class TV:
         return jnp.clip(f, -rho, rho)
 
     def dual(self, f: Array) -> Array:
-        # -infinity below -rho, where no step ever ends
-        return jnp.minimum(f, jnp.asarray(self.rho, f.dtype))
+        # -infinity below -rho, where no step ever ends; at f = rho the slope belongs to rho
+        rho = jnp.asarray(self.rho, f.dtype)
+        return jnp.where(f >= rho, rho, f)
 
     def bounds(self) -> tuple[Array | float, Array | float]:
         return 0.0, jnp.inf
@@ -154,10 +155,10 @@ class Range:
 
     def step(self, f: Array, epsilon: Array) -> Array:
         low, high = jnp.asarray(self.low, f.dtype), jnp.asarray(self.high, f.dtype)
-        # log 0 = -infinity is meant: no lower limit; the double where keeps derivatives finite
+        # low = 0 is no lower limit; the double where keeps derivatives finite
         some = low > 0
-        down = jnp.where(some, jnp.log(jnp.where(some, low, 1)), -jnp.inf)
-        return jnp.clip(jnp.zeros_like(f), f + epsilon * down, f + epsilon * jnp.log(high))
+        least = jnp.where(some, f + epsilon * jnp.log(jnp.where(some, low, 1)), -jnp.inf)
+        return jnp.clip(jnp.zeros_like(f), least, f + epsilon * jnp.log(high))
 
     def dual(self, f: Array) -> Array:
         low, high = jnp.asarray(self.low, f.dtype), jnp.asarray(self.high, f.dtype)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxcolor.iterate import Status
 from jaxcolor.transport.kernels import Kernel
 from jaxcolor.transport.marginals import Balanced
 from jaxcolor.tree import pytree
@@ -98,7 +99,8 @@ def best_g(p: Problem, f: Array) -> Array:
 
 def moved(weights: Array, potential: Array, hard: Array, epsilon: Array) -> Array:
     """Mass that the plan moves at each point, given the potential that would move it all."""
-    return weights * jnp.exp((potential - hard) / epsilon)
+    some = weights > 0
+    return jnp.where(some, weights * jnp.exp(jnp.where(some, (potential - hard) / epsilon, 0)), 0)
 
 
 def error(p: Problem, f: Array, g: Array, hards: tuple[Array, Array]) -> Array:
@@ -125,6 +127,23 @@ def infeasible(p: Problem) -> Array:
     a, b = p.a.sum(), p.b.sum()
     slack = MISMATCH * jnp.maximum(a, b)
     return (low_a * a > high_b * b + slack) | (low_b * b > high_a * a + slack)
+
+
+def beginning_status(p: Problem) -> Array:
+    """-1, go on; or what makes the first step pointless."""
+    status = jnp.where(infeasible(p), Status.INFEASIBLE, -1)
+    return jnp.where(p.epsilon > 0, status, Status.NONFINITE).astype(jnp.int8)
+
+
+def at_hand(p: Problem, best: tuple[Array, Array], error: Array, g: Array) -> tuple[Array, Array]:
+    """The potentials to hand over: the best measured, or (`error` infinite) those of the last g."""
+    g = jnp.where(jnp.isfinite(g).all(), g, 0)
+
+    def last():  # half-steps at the problem's own epsilon: whatever g was, no mass overflows
+        f = best_f(p, g)
+        return f, best_g(p, f)
+
+    return jax.lax.cond(jnp.isfinite(error), lambda: best, last)
 
 
 def both_hard(p: Problem) -> bool:
@@ -169,9 +188,16 @@ def _value_jvp(primals, tangents):
     rows = jnp.exp((f - hards[0]) / p.epsilon)
     columns = jnp.exp((g - hards[1]) / p.epsilon)
 
+    fixed = jax.lax.stop_gradient((*hards, p.epsilon))
+
     def given_weights(kernel, epsilon, source_marginal, target_marginal):
         q = Problem(kernel, p.a, p.b, epsilon, source_marginal, target_marginal)
-        return dual(q, f, g, hard_f(q, g))
+        # a bound of TV carries the potentials that rest on it along; nothing else moves them
+        on_f = source_marginal.step(fixed[0], fixed[2])
+        on_g = target_marginal.step(fixed[1], fixed[2])
+        f_ = f + (on_f - jax.lax.stop_gradient(on_f))
+        g_ = g + (on_g - jax.lax.stop_gradient(on_g))
+        return dual(q, f_, g_, hard_f(q, g_))
 
     rest = (p.kernel, p.epsilon, p.source_marginal, p.target_marginal)
     drest = (dp.kernel, dp.epsilon, dp.source_marginal, dp.target_marginal)

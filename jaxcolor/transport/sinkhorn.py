@@ -29,7 +29,7 @@ START = 4.0  # annealing begins at span / 4
 INNER = 10  # updates in a block
 REACH = 60.0  # greatest change of log v in a block: a block that goes further ends there
 MOST = 1.9  # over-relaxation; at 2 the iteration would never contract
-PATIENCE = 50  # blocks without progress before giving up
+PATIENCE = 1000  # blocks without progress before giving up: on plateaus potentials still travel
 
 
 @pytree
@@ -70,6 +70,9 @@ class State:
     omega: Array  # over-relaxation
     ceiling: Array  # what it may be at most
     before: Array  # error one block ago
+    height: Array  # the highest dual value at this epsilon, and where it was
+    high_f: Array
+    high_g: Array
     best_f: Array
     best_g: Array
     error: Array  # of the best
@@ -84,8 +87,10 @@ def begin(p: Problem, start: Start, options: Options) -> State:
     epsilon = jnp.maximum(start.epsilon, p.epsilon)
     infinite = jnp.full((), jnp.inf, p.b.dtype)
     zero = jnp.zeros((), jnp.int32)
-    status = jnp.where(pb.infeasible(p), Status.INFEASIBLE, -1).astype(jnp.int8)
+    status = pb.beginning_status(p)
     f = pb.best_f(_at(p, epsilon), start.g)
+    if options.symmetric:
+        f = jnp.zeros_like(f)
     history = jnp.full(options.history, jnp.nan, p.b.dtype)
     one = jnp.ones((), p.b.dtype)
     return State(
@@ -95,6 +100,9 @@ def begin(p: Problem, start: Start, options: Options) -> State:
         omega=one,
         ceiling=MOST * one,
         before=infinite,
+        height=-infinite,
+        high_f=f,
+        high_g=start.g,
         best_f=f,
         best_g=start.g,
         error=infinite,
@@ -120,9 +128,17 @@ def step(p: Problem, options: Options, s: State, stored: bool) -> State:
     q = _at(p, s.epsilon)
     rows, normaliser = p.kernel.rows(pb.leaning(p.b, s.g, s.epsilon, pb.mass(p)), s.epsilon, stored)
     hard_f = -s.epsilon * normaliser
+    # where epsilon has just fallen f is of the one before: what it moves may overflow
+    fresh = p.source_marginal.step(hard_f, s.epsilon)
+    if not options.symmetric:
+        s = replace(s, f=jnp.where(s.height > -jnp.inf, s.f, fresh))
     hard_g = _hard_g(q, s.g, rows.backward(pb.moved(p.a, s.f, hard_f, s.epsilon)))
-    s = _record(p, options, s, pb.error(q, s.f, s.g, (hard_f, hard_g)))
-    return jax.lax.cond(running(s), lambda s: _advance(p, options, s, rows, hard_f), lambda s: s, s)
+    at = s.g
+    error = pb.error(q, s.f, s.g, (hard_f, hard_g))
+    s = _record(p, options, s, error, pb.dual(q, s.f, s.g, hard_f))
+    return jax.lax.cond(
+        running(s), lambda s: _advance(p, options, s, rows, hard_f, at), lambda s: s, s
+    )
 
 
 def _hard_g(p: Problem, g: Array, columns: Array) -> Array:
@@ -133,7 +149,7 @@ def _hard_g(p: Problem, g: Array, columns: Array) -> Array:
     return g + jnp.where(some, p.epsilon * missing, 0)
 
 
-def _record(p: Problem, options: Options, s: State, error: Array) -> State:
+def _record(p: Problem, options: Options, s: State, error: Array, height: Array) -> State:
     """Keep the best iterate, choose the next over-relaxation, decide whether to go on."""
     last = s.epsilon <= p.epsilon
     better = last & (error < s.error)
@@ -141,18 +157,24 @@ def _record(p: Problem, options: Options, s: State, error: Array) -> State:
     status = jnp.where(stale >= PATIENCE, Status.STALLED, -1)
     status = jnp.where(s.steps >= options.max_steps, Status.MAX_STEPS, status)
     status = jnp.where(last & (error <= options.tol), Status.OK, status)
-    status = jnp.where(jnp.isfinite(error), status, Status.NONFINITE)
-    # over-relaxed and worse: back to the best, plainly for a while, more carefully from then on
-    wild = last & (s.omega > 1) & ~(error < s.before)
+    # over-relaxed and lower: back to the highest, plainly for a while, more carefully from then
+    # on. The dual value tells, not the error, which may rest or rise on the way to the optimum
+    noise = 64 * jnp.finfo(height.dtype).eps * jnp.abs(s.height)
+    wild = last & (s.omega > 1) & ~(height >= s.height - noise)
+    risen = last & ~wild & jnp.isfinite(height)
     ceiling = jnp.where(wild, 1 + 0.7 * (s.omega - 1), s.ceiling)
+    status = jnp.where(jnp.isfinite(error) | wild, status, Status.NONFINITE)
     omega = jnp.where(wild | ~last, 1, _relaxation(error / s.before, s.omega, ceiling))
     return replace(
         s,
-        f=jnp.where(wild, s.best_f, s.f),
-        g=jnp.where(wild, s.best_g, s.g),
+        f=jnp.where(wild, s.high_f, s.f),
+        g=jnp.where(wild, s.high_g, s.g),
         omega=omega if options.relax else s.omega,
         ceiling=ceiling,
         before=jnp.where(last, jnp.where(wild, s.error, error), jnp.inf),
+        height=jnp.where(risen, height, s.height),
+        high_f=jnp.where(risen, s.f, s.high_f),
+        high_g=jnp.where(risen, s.g, s.high_g),
         best_f=jnp.where(better, s.f, s.best_f),
         best_g=jnp.where(better, s.g, s.best_g),
         error=jnp.where(better, error, s.error),
@@ -174,13 +196,16 @@ def _relaxation(fall: Array, omega: Array, ceiling: Array) -> Array:
     return jnp.minimum(2 / (1 + jnp.sqrt(1 - theta)), ceiling)
 
 
-def _advance(p: Problem, options: Options, s: State, rows: Rows, hard_f: Array) -> State:
-    """A block of updates; then a smaller epsilon, where annealing goes on."""
+def _advance(p: Problem, options: Options, s: State, rows: Rows, hard_f: Array, at: Array) -> State:
+    """A block of updates; then a smaller epsilon, where annealing goes on.
+
+    `rows` and `hard_f` belong to the potential `at`, which s.g may have been taken back from.
+    """
     q = _at(p, s.epsilon)
 
     def update(_, state):
         f, t = state
-        v, g = jnp.exp(t), s.g + s.epsilon * t
+        v, g = jnp.exp(t), at + s.epsilon * t
         new_f = p.source_marginal.step(hard_f - s.epsilon * jnp.log(rows.forward(v)), s.epsilon)
         after_f = 0.5 * (f + new_f) if options.symmetric else f + s.omega * (new_f - f)
         seen = f if options.symmetric else after_f
@@ -192,9 +217,11 @@ def _advance(p: Problem, options: Options, s: State, rows: Rows, hard_f: Array) 
     last = s.epsilon <= p.epsilon
     # alternating updates need few at each epsilon on the way; averaged ones are half as fast
     count = INNER if options.symmetric else jnp.where(last, INNER, 2)
-    f, t = jax.lax.fori_loop(0, count, update, (s.f, jnp.zeros_like(s.g)))
-    g = s.g + s.epsilon * t
-    offset = pb.gauge(p, g)
+    t = jnp.clip((s.g - at) / s.epsilon, -REACH, REACH)
+    f, t = jax.lax.fori_loop(0, count, update, (s.f, t))
+    g = at + s.epsilon * t
+    # averaged updates keep f = g where both measures are one
+    offset = jnp.zeros_like(s.epsilon) if options.symmetric else pb.gauge(p, g)
     return replace(
         s,
         f=f + offset,
@@ -211,14 +238,14 @@ def run(p: Problem, start: Start, options: Options) -> Found:
     p = replace(p, kernel=compact(p.kernel))
     n, m = p.kernel.shape
     s = begin(p, start, options)
-    return found(iterate(lambda s: step(p, options, s, n * m <= STORED), s, running))
+    return found(p, iterate(lambda s: step(p, options, s, n * m <= STORED), s, running), options)
 
 
-def found(s: State) -> Found:
+def found(p: Problem, s: State, options: Options) -> Found:
     """What a finished state has to show."""
-    return Found(
-        s.best_f, s.best_g, s.status, s.steps, s.passes, s.history if s.history.size else None
-    )
+    history = s.history if s.history.size else None
+    f, g = pb.at_hand(p, (s.best_f, s.best_g), s.error, s.g)
+    return Found(f, g, s.status, s.steps, s.passes, history, options.tol)
 
 
 def beginning(p: Problem, init: Start | None) -> Start:
@@ -264,7 +291,7 @@ def solve(
         relax: over-relax by what the contraction seen so far says is best; a block that made things
             worse is undone.
         symmetric: average both updates from the same iterate, as GeomLoss does: slower, but f = g
-            where both measures are one. Not relaxed.
+            (up to the gauge) where both measures are one. Not relaxed.
         history: length of `info.history`, the errors after each block.
 
     Returns:

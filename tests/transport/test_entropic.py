@@ -459,7 +459,7 @@ def test_ok_means_within_the_tolerance(method, name, ratio, dtype):
         coupling = solve(method, name, cost, a, b, ratio * cost.max(), dtype)
         assert_all_finite(coupling)
         if status(coupling) == Status.OK:
-            assert coupling.info.error <= 1.01 * default_tol(dtype)
+            assert coupling.info.error <= 2 * default_tol(dtype)  # as `Status` says
         else:
             assert status(coupling) in (Status.MAX_STEPS, Status.STALLED)
             assert ratio < 0.1
