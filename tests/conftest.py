@@ -16,6 +16,14 @@ def dtype(request):
         yield np.dtype(request.param)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """Every compiled program holds memory maps, of which a process may have 65,530: a worker that
+    keeps those of all modules dies in the middle of a compilation."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def x64():
     with jax.enable_x64(True):
