@@ -154,8 +154,8 @@ def solve_batch(
         >>> from jaxcolor.measure import Measure
         >>> x = jnp.zeros((4, 2, 1)) + jnp.array([[0.0], [1.0]])
         >>> mu, nu = Measure(x, jnp.full((4, 2), 0.5)), Measure(x + 2, jnp.full((4, 2), 0.5))
-        >>> solve_batch(mu, nu, epsilon=0.1).value.round(2)
-        Array([4.07, 4.07, 4.07, 4.07], dtype=float32)
+        >>> [round(float(v), 2) for v in solve_batch(mu, nu, epsilon=0.1).value]
+        [4.07, 4.07, 4.07, 4.07]
     """
     if method not in MODULES or backend not in (None, "jax"):
         offered = ", ".join(MODULES)
