@@ -4,7 +4,6 @@ Other libraries find a plan: POT's network simplex, SciPy's assignment or simple
 are found here, from the plan, by shortest paths: they are at once the proof that it is optimal.
 """
 
-import os
 import warnings
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from jax.core import Tracer
 
 from jaxcolor.iterate import Info, Status
 from jaxcolor.transport import problem as pb
+from jaxcolor.transport.backends import import_pot
 from jaxcolor.transport.kernels import Kernel
 from jaxcolor.transport.marginals import BALANCED
 from jaxcolor.transport.sparse import SparseCoupling
@@ -40,11 +40,7 @@ def _nothing(status: Status) -> Plan:
 
 def _pot(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> Plan:
     """Network simplex, for any weights."""
-    # or importing it imports every array library that is installed
-    for name in ("PYTORCH", "JAX", "TENSORFLOW", "CUPY"):
-        os.environ.setdefault(f"POT_BACKEND_DISABLE_{name}", "1")
-    import ot
-
+    ot = import_pot()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it has to say is in its result code
         plan, log = ot.lp.emd(

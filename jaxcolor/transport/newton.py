@@ -177,7 +177,7 @@ def _advance(p: Problem, options: Options, s: State, rows: Rows, normaliser, ide
 
 
 def _translation(p: Problem, s: State, here: Point) -> Array:
-    """The constant that, added to g, makes the plan's mass what the target wants; exact.
+    """The constant that, added to g, makes the plan's mass what the target wants.
 
     Far from hard marginals Newton would find it; near them masses that differ are bridged by a
     shift of about rho, thousands of epsilon. (Sejourne, Vialard, Peyre 2022, Faster unbalanced

@@ -73,7 +73,7 @@ def solve(
         cost: `SqEuclidean()`, `Euclidean()`, `Lp(p)` or a pytree of your own.
         source_marginal, target_marginal: `Balanced()`, `KL(rho)`, `TV(rho)`, `Range(low, high)`;
             newton takes the first two.
-        method: "newton" (fast at any epsilon), "sinkhorn" (every marginal) or "exact".
+        method: "newton" (fast at small epsilon too), "sinkhorn" (every marginal) or "exact".
         backend: who computes: by default "jax"; "ott", "pot" for sinkhorn; "pot", "scipy" for
             exact; or a function (problem, tol, max_steps) -> (f, g). See `CAPABILITIES`.
         init: where to begin: a `Start`, the `Coupling` of a similar problem (whose support may
