@@ -1,6 +1,7 @@
 """Weighted clouds of colours: the one thing that every solver couples."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.core import Tracer
 from jax.typing import ArrayLike
@@ -44,18 +45,23 @@ def point_cloud(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:
     if points.ndim != 2 or points.shape[0] == 0:
         raise ValueError(f"points must be (n, d) with n >= 1, got shape {points.shape}")
     if weights is None:
-        weights = jnp.full(points.shape[0], 1 / points.shape[0], points.dtype)
+        weights = np.full(points.shape[0], 1 / points.shape[0], points.dtype)
     weights = jnp.asarray(weights).astype(points.dtype)
     if weights.shape != points.shape[:1]:
         raise ValueError(
             f"weights must be ({points.shape[0]},) to match points, got {weights.shape}"
         )
     if not isinstance(points, Tracer) and not isinstance(weights, Tracer):
-        if not (jnp.isfinite(points).all() and jnp.isfinite(weights).all()):
-            raise ValueError("points and weights must be finite, got NaN or infinity")
-        if (weights < 0).any() or not (weights > 0).any():
-            raise ValueError("weights must be >= 0 with at least one positive")
+        _check_values(np.asarray(points), np.asarray(weights))
     return Measure(points, weights)
+
+
+def _check_values(points: np.ndarray, weights: np.ndarray) -> None:
+    """In NumPy: nothing to compile for every new shape."""
+    if not (np.isfinite(points).all() and np.isfinite(weights).all()):
+        raise ValueError("points and weights must be finite, got NaN or infinity")
+    if (weights < 0).any() or not (weights > 0).any():
+        raise ValueError("weights must be >= 0 with at least one positive")
 
 
 def padded_size(n: int, smallest: int = 1024) -> int:

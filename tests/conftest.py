@@ -8,10 +8,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxcolor.cli.common import start_jax
 
-@pytest.fixture(params=["float32", "float64"])
+
+def pytest_configure(config):
+    """Compiled programs are kept, as the command keeps its own: the next run takes half the time."""
+    os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+    os.environ["XDG_CACHE_HOME"] = str(config.rootpath / ".pytest_cache" / "home")
+    start_jax()
+
+
+@pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def dtype(request):
-    """The numerics tests run in both precisions, with no promotion left to chance."""
+    """The numerics tests run in both precisions, with no promotion left to chance.
+
+    In float64 they are slow tests; what needs its digits says so and is not (`double`, `x64`).
+    """
     with jax.enable_x64(request.param == "float64"), jax.numpy_dtype_promotion("strict"):
         yield np.dtype(request.param)
 
@@ -31,17 +43,18 @@ def x64():
 
 
 @pytest.fixture(scope="session")
-def shared_data():
-    """The pictures of the literature, which may not be in the repository: $JAXCOLOR_DATA."""
+def shared_folder():
+    """Pictures and palettes of the literature, which may not be in the repository."""
     beside = Path(__file__).parents[2] / "shared" / "data"
     folder = Path(os.environ.get("JAXCOLOR_DATA", beside))
     if not folder.is_dir():
         pytest.skip("needs the shared pictures (JAXCOLOR_DATA)")
+    return folder
 
-    def load(name: str) -> np.ndarray:
-        return np.asarray(Image.open(folder / name).convert("RGB"))
 
-    return load
+@pytest.fixture(scope="session")
+def shared_data(shared_folder):
+    return lambda name: np.asarray(Image.open(shared_folder / name).convert("RGB"))
 
 
 @pytest.fixture(scope="session")

@@ -103,6 +103,7 @@ def test_it_works_under_jit_where_the_table_says_so(method, backend, name):
             traced(mu, nu)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "backend", "name"), CASES)
 def test_it_works_under_vmap_where_the_table_says_so(method, backend, name):
     if backend in PACKAGES:

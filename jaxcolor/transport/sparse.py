@@ -162,21 +162,24 @@ class Nearest:
     coupling: SparseCoupling
 
     def __call__(self, colors: Array) -> Array:
-        kernel = self.coupling.kernel
-        if not isinstance(kernel, Cloud):
+        if not isinstance(self.coupling.kernel, Cloud):
             raise ValueError(
                 "a cost matrix knows no points: for a map solve on Cloud(x, y, cost), got "
-                f"{type(kernel).__name__}"
+                f"{type(self.coupling.kernel).__name__}"
             )
-        mean, moved = _mean(self.coupling, kernel.y, axis=1)
-        image = jnp.where((moved > 0)[:, None], mean, kernel.x).astype(colors.dtype)
-        x = kernel.x.astype(colors.dtype)
-        a = self.coupling.a
-        index = nearest(colors, x, a > 0)
-        # between the source's points a displacement may not lead out of the target's box
-        inside = jnp.where((a > 0)[:, None], image, image[jnp.argmax(a)])
-        low, high = (edge(inside, 0) for edge in (jnp.min, jnp.max))
-        return jnp.clip(image[index] + (colors - x[index]), low, high)
+        return _carried(self.coupling, self.coupling.kernel, colors)
+
+
+@jax.jit
+def _carried(coupling: SparseCoupling, kernel: Cloud, colors: Array) -> Array:
+    mean, moved = _mean(coupling, kernel.y, axis=1)
+    image = jnp.where((moved > 0)[:, None], mean, kernel.x).astype(colors.dtype)
+    x = kernel.x.astype(colors.dtype)
+    index = nearest(colors, x, coupling.a > 0)
+    # between the source's points a displacement may not lead out of the target's box
+    inside = jnp.where((coupling.a > 0)[:, None], image, image[jnp.argmax(coupling.a)])
+    low, high = (edge(inside, 0) for edge in (jnp.min, jnp.max))
+    return jnp.clip(image[index] + (colors - x[index]), low, high)
 
 
 def _sides(coupling: SparseCoupling, axis: int) -> tuple[Array, Array, int]:

@@ -1,4 +1,4 @@
-"""What the tests of the command share: a caller, small pictures, a cache of their own."""
+"""What the tests of the command share: a caller and small pictures."""
 
 import os
 import subprocess
@@ -6,7 +6,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,24 +13,10 @@ from PIL import Image
 from jaxcolor.cli.main import main
 from jaxcolor.image import files
 
-_JAX_OPTIONS = (
-    "jax_compilation_cache_dir",
-    "jax_persistent_cache_min_compile_time_secs",
-    "jax_persistent_cache_min_entry_size_bytes",
-)
 
-
-@pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory):
-    """The command keeps compiled programs in the user's cache folder: not from here."""
-    before = {name: getattr(jax.config, name) for name in _JAX_OPTIONS}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-        patch.delenv("JAXCOLOR_DEBUG", raising=False)
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-    for name, value in before.items():
-        jax.config.update(name, value)
+@pytest.fixture(autouse=True)
+def _no_tracebacks(monkeypatch):
+    monkeypatch.delenv("JAXCOLOR_DEBUG", raising=False)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ MARGINALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("marginal", MARGINALS)
 def test_every_marginal_gives_a_picture_that_is_nearer(done, pair, small, tmp_path, load, marginal):
     out = tmp_path / "out.png"
@@ -66,6 +67,7 @@ def test_less_blur_is_closer(done, pair, small, tmp_path, load):
     assert left[0] < 0.5 * left[1]
 
 
+@pytest.mark.slow
 def test_exact_in_lab_with_a_table(done, pair, small, tmp_path, load):
     out, cube = tmp_path / "out.png", tmp_path / "look.cube"
     text = done("transfer", *pair, "-o", out, "--method", "exact", "--space", "lab", "--lut", cube)
@@ -73,6 +75,7 @@ def test_exact_in_lab_with_a_table(done, pair, small, tmp_path, load):
     assert score(*small, load(out)).sw2 < 0.2 * score(*small, small[0]).sw2
 
 
+@pytest.mark.slow
 def test_compare_leaves_out_what_cannot_have_the_marginal(done, pair, tmp_path):
     sheet = tmp_path / "sheet.png"
     text = done("compare", *pair, "-o", sheet, "--json", "--marginal", "tv", "--reach", "0.2")

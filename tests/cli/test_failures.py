@@ -169,7 +169,9 @@ class TestMasks:
 class TestOutputs:
     COMMANDS = ("transfer", "compare")
 
-    @pytest.mark.parametrize("command", COMMANDS)
+    @pytest.mark.parametrize(
+        "command", ["transfer", pytest.param("compare", marks=pytest.mark.slow)]
+    )
     def test_that_exist(self, refused, done, pair, tmp_path, command, load):
         out = tmp_path / "out.png"
         out.write_bytes(b"old")

@@ -29,12 +29,14 @@ class TestCompare:
         assert load(sheet).shape[2] == 3
         assert load(sheet).shape[1] > 1400  # three columns of pictures
 
+    @pytest.mark.slow
     def test_table(self, done, pair, tmp_path):
         lines = done("compare", *pair, "-o", tmp_path / "sheet.jpg").splitlines()
         assert lines[0] == str(tmp_path / "sheet.jpg")
         assert lines[1].split() == ["method", "space", "SW2", "SSIM", "TV", "seconds"]
         assert [line.split()[0] for line in lines[2:]] == list(METHODS)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["grey", "deep RGBA in P3"])
     def test_other_sources(self, done, pair, small, save, tmp_path, kind):
         """The page is RGB whatever the source; its profile is that of the pictures on it."""
@@ -109,6 +111,7 @@ class TestDemo:
     def _small_photographs(self, monkeypatch, small):
         monkeypatch.setattr(demo, "photographs", lambda: list(small))
 
+    @pytest.mark.slow
     def test_twice(self, cli, done, tmp_path):
         folder = tmp_path / "new" / "demo"
         text = done("demo", "-o", folder)
@@ -209,6 +212,7 @@ class TestProcess:
         assert (done.returncode, done.stderr) == (1, "")
         assert (tmp_path / "out.png").is_file()
 
+    @pytest.mark.slow
     def test_demo(self, process, tmp_path):
         done = process("demo")
         assert (done.returncode, done.stderr) == (0, "")

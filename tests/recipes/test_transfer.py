@@ -13,7 +13,11 @@ from jaxcolor.tree import pytree
 
 RNG = np.random.default_rng(0)
 DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
-CHANNELS = {"grey": (), "rgb": (3,), "rgba": (4,)}
+CHANNELS = ("grey", "rgb", "rgba")
+# exact is slow by nature, and sinkhorn finds newton's map
+slow = [pytest.param(name, marks=pytest.mark.slow) for name in ("sinkhorn", "exact")]
+quick = [name for name in METHODS if name not in ("sinkhorn", "exact")]
+every_method = pytest.mark.parametrize("method", [*quick, *slow])
 
 
 def as_dtype(image, dtype):
@@ -30,9 +34,11 @@ def with_channels(image, kind):
     return image
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", CHANNELS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@every_method
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [*((np.uint8, kind) for kind in CHANNELS), *((dtype, "rgba") for dtype in DTYPES[1:])],
+)
 def test_every_kind_of_picture(photographs, dtype, kind, method):
     source, reference = (with_channels(p, kind) for p in photographs)
     source, reference = as_dtype(source, dtype), as_dtype(reference[:33, :57], dtype)
@@ -45,7 +51,7 @@ def test_every_kind_of_picture(photographs, dtype, kind, method):
     assert sw2(result, reference) < 0.75 * sw2(source, reference)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method
 @pytest.mark.parametrize("sizes", [((1, 5000), (3, 2)), ((1, 1), (5, 7)), ((2, 1), (1, 5000))])
 def test_any_two_sizes(method, sizes):
     source, reference = (RNG.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes)
@@ -53,7 +59,7 @@ def test_any_two_sizes(method, sizes):
     assert result.shape == source.shape
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("value", [0, 77, 255])
 def test_a_flat_reference_gives_its_color(photographs, method, dtype, value):
@@ -65,7 +71,7 @@ def test_a_flat_reference_gives_its_color(photographs, method, dtype, value):
         np.testing.assert_array_equal(result, np.broadcast_to(flat[0, 0], result.shape))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method
 @pytest.mark.parametrize("color", [(0, 0, 0), (10, 200, 90)])
 def test_a_flat_source_becomes_one_color_of_the_reference(photographs, method, color):
     source = np.full((4, 4, 3), color, np.uint8)
@@ -75,7 +81,7 @@ def test_a_flat_source_becomes_one_color_of_the_reference(photographs, method, c
     assert ((result[0, 0] >= low) & (result[0, 0] <= high)).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method
 def test_a_dot_on_a_flat_picture_is_finite(photographs, method):
     source = np.full((300, 300, 3), 128, np.uint8)
     source[0, 0] = 255
@@ -85,7 +91,7 @@ def test_a_dot_on_a_flat_picture_is_finite(photographs, method):
     assert jaxcolor.apply(fitted, source)[0, 0].max() > 0
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method
 def test_two_colors_onto_two_colors(method):
     source = np.array([[[10, 20, 30], [200, 180, 160]]] * 2, np.uint8)
     reference = np.array([[[60, 0, 90], [250, 120, 100]]] * 3, np.uint8)
@@ -97,7 +103,7 @@ def test_two_colors_onto_two_colors(method):
         np.testing.assert_allclose(result[0].astype(int), reference[0].astype(int), atol=2)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method
 def test_the_same_picture_is_left_nearly_as_it_was(photographs, method):
     same = jaxcolor.transfer(photographs[0], photographs[0], method=method).astype(int)
     off = np.abs(same - photographs[0])
@@ -116,7 +122,7 @@ def test_every_space(photographs, method, space):
     assert sw2(result, reference) < 0.5 * sw2(source, reference)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method
 def test_strength(photographs, method):
     source, reference = photographs
     none, half, full = (
@@ -131,7 +137,7 @@ def test_strength(photographs, method):
     assert sw2(full, reference) < sw2(half, reference) < sw2(source, reference)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method
 def test_masks_weigh_the_fit_and_bound_the_change(photographs, method):
     source, reference = photographs
     mask = np.zeros(source.shape[:2], bool)
@@ -146,7 +152,7 @@ def test_masks_weigh_the_fit_and_bound_the_change(photographs, method):
     assert np.quantile(np.abs(masked[:, :60].astype(int) - cropped), 0.99) <= 2
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method
 def test_transparent_pixels_do_not_count(photographs, method):
     source, reference = photographs
     junk = np.concatenate([reference, np.full_like(reference, (255, 0, 255))], 1)
@@ -160,7 +166,7 @@ def test_transparent_pixels_do_not_count(photographs, method):
 def test_a_grey_source_takes_lightness_and_a_grey_reference_gives_grey(photographs):
     source, reference = photographs
     grey = source[..., 1]
-    for method in METHODS:
+    for method in quick:
         result = jaxcolor.transfer(grey, reference, method=method)
         wanted = np.asarray(luminance(jnp.asarray(reference.reshape(-1, 3) / np.float32(255))))
         assert abs(result.mean() / 255 - wanted.mean()) < 0.02, method
@@ -169,7 +175,7 @@ def test_a_grey_source_takes_lightness_and_a_grey_reference_gives_grey(photograp
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-@pytest.mark.parametrize("method", METHODS)
+@every_method
 def test_depth_does_not_change_the_result(photographs, method, dtype):
     source, reference = photographs
     eight = jaxcolor.transfer(source, reference, method=method).astype(float)
@@ -182,6 +188,7 @@ def test_depth_does_not_change_the_result(photographs, method, dtype):
         assert np.quantile(off, 0.95) <= 1.5
 
 
+@pytest.mark.slow
 def test_float64_is_near_float32(photographs):
     source, reference = (p / 255 for p in photographs)
     single = jaxcolor.transfer(source, reference, method="gaussian")
@@ -196,7 +203,7 @@ def test_float64_is_near_float32(photographs):
 def test_wide_float_pictures_are_not_clipped():
     source = RNG.uniform(0, 4, (30, 40, 3)).astype(np.float32)
     reference = RNG.uniform(0, 9, (30, 40, 3)).astype(np.float32)
-    for method in METHODS:
+    for method in quick:
         # the usual blur is a ten-thousandth of these distances: float32 has not the digits
         wide = {"blur": 0.3} if method in ("newton", "sinkhorn") else {}
         result = jaxcolor.transfer(source, reference, method=method, **wide)
@@ -317,6 +324,7 @@ def test_what_cannot_be_done_is_said(photographs, options, says):
         jaxcolor.transfer(*photographs, **options)
 
 
+@pytest.mark.slow
 def test_a_subsample_of_a_large_picture_is_enough(shared_data):
     """A fit on 4,096 stratified colours is within .005 SW2 of the full one."""
     from jaxcolor.image import colors

@@ -31,7 +31,13 @@ def one_by_one(mu, nu, epsilons, **options):
 
 
 @pytest.mark.parametrize(
-    ("method", "lanes"), [("newton", None), ("newton", 3), ("newton", 50), ("sinkhorn", 3)]
+    ("method", "lanes"),
+    [
+        ("newton", None),
+        ("newton", 3),
+        pytest.param("newton", 50, marks=pytest.mark.slow),
+        pytest.param("sinkhorn", 3, marks=pytest.mark.slow),
+    ],
 )
 def test_each_problem_is_solved_as_if_alone(dtype, method, lanes):
     mu, nu = stack(dtype)
@@ -70,7 +76,7 @@ def test_one_that_fails_does_not_spoil_the_others(lanes):
         check(out.info)
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("lanes", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_it_works_under_jit_and_has_the_derivatives_of_the_loop(x64, lanes):
     mu, nu = stack(np.float64, 4)
 

@@ -142,7 +142,14 @@ def assert_differences_agree(case: str, p, moves, along, h: float = 1e-5):
                 )
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        "balanced",
+        "kl",
+        *(pytest.param(c, marks=pytest.mark.slow) for c in ("kl balanced", "tv range")),
+    ],
+)
 def test_both_modes_are_finite_differences(case, double):
     p, moves = parameters(), directions()
     assert_differences_agree(case, p, moves, derivatives(case, p, moves)[1])

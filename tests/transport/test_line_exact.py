@@ -150,7 +150,7 @@ def test_no_power_overflows(single):
     np.testing.assert_allclose(big, small * 1e8, rtol=1e-4)
 
 
-@pytest.mark.parametrize("n", [4096, 30_000])
+@pytest.mark.parametrize("n", [4096, pytest.param(30_000, marks=pytest.mark.slow)])
 def test_masses_are_as_exact_as_the_dtype(n, single):
     """Where differences of plain cumulative sums are off by 1e-4, and more for more points."""
     c = line_exact.couple(*two_lines(5, single, n, n - 1000))
@@ -251,7 +251,9 @@ def assert_differentiable(function, args, step=1e-6):
     np.testing.assert_allclose(reverse, forward, rtol=1e-12)
 
 
-@pytest.mark.parametrize("cost", [SqEuclidean(), Lp(3.0)], ids=str)
+@pytest.mark.parametrize(
+    "cost", [SqEuclidean(), pytest.param(Lp(3.0), marks=pytest.mark.slow)], ids=["squared", "cubed"]
+)
 def test_value_has_derivatives(cost, x64):
     """In positions, and in weights as long as their sum stays."""
     x, a, y, b = two_lines(11, np.float64)

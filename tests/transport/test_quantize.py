@@ -48,7 +48,7 @@ def coloured(photographs, n=4000):
     return point_cloud(points, rng.exponential(size=len(points)).astype(np.float32))
 
 
-@pytest.mark.parametrize("k", [8, 64, 512])
+@pytest.mark.parametrize("k", [8, 64, pytest.param(512, marks=pytest.mark.slow)])
 def test_as_good_as_a_reference(k, photographs):
     mu = coloured(photographs)
     points, weights = np.asarray(mu.points, float), np.asarray(mu.weights, float)
@@ -86,6 +86,7 @@ def test_a_new_point_is_the_mean_of_what_it_stands_for(double):
         np.testing.assert_allclose(nu.points[j], mean, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_every_step_lowers_the_distortion():
     mu = cloud(2, 600, np.float32)
     left = [

@@ -135,6 +135,7 @@ def test_no_retrace_for_new_values():
         solve(*pair, jax.random.key(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bases", "median", "worst"), [(10, 0.0095, 0.011), (30, 0.003, 0.004)])
 def test_published_pair_over_eight_keys(shared_data, bases, median, worst):
     import jaxcolor

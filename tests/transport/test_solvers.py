@@ -110,6 +110,7 @@ def test_a_bad_start_does_no_harm(method):
     np.testing.assert_allclose(out.value, cold.value, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_large_clouds_begin_with_a_few_points():
     """And padding them still changes neither the result nor the number of steps."""
     rng = np.random.default_rng(0)
@@ -179,7 +180,10 @@ def exportable():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", exportable())
+@pytest.mark.parametrize(
+    "name",
+    ["newton", *(pytest.param(name, marks=pytest.mark.slow) for name in list(exportable())[1:])],
+)
 def test_it_lowers_for_every_platform_and_the_cpu_artifact_gives_the_same(name):
     (mu, nu), function = exportable()[name]
 
