@@ -19,8 +19,11 @@ __all__ = [
     "Dense",
     "Entropic",
     "Euclidean",
+    "Grid",
+    "GridKernel",
     "InSpace",
     "Info",
+    "Look",
     "Lp",
     "Lut",
     "Measure",
@@ -40,6 +43,7 @@ __all__ = [
     "epsilon_from_blur",
     "equalizer",
     "fit",
+    "harmonize",
     "pad",
     "plan",
     "point_cloud",
@@ -50,6 +54,7 @@ __all__ = [
     "score",
     "solve",
     "solve_batch",
+    "stack",
     "transfer",
 ]
 
@@ -60,7 +65,9 @@ _HOME = {
     "jaxcolor.image.lut": ("Lut", "bake"),
     "jaxcolor.iterate": ("Info", "Status", "check"),
     "jaxcolor.maps": ("Affine", "Blend", "ColorMap", "InSpace", "Quantile"),
-    "jaxcolor.measure": ("Measure", "pad", "point_cloud"),
+    "jaxcolor.measure": ("Grid", "Measure", "pad", "point_cloud", "stack"),
+    "jaxcolor.recipes.harmonize": ("harmonize",),
+    "jaxcolor.recipes.look": ("Look",),
     "jaxcolor.recipes.score": ("score",),
     "jaxcolor.recipes.transfer": ("equalizer", "fit", "reinhard", "transfer"),
     "jaxcolor.transport.backends": ("CAPABILITIES",),
@@ -74,6 +81,7 @@ _HOME = {
         "plan",
         "potential",
     ),
+    "jaxcolor.transport.grid": ("GridKernel",),
     "jaxcolor.transport.kernels": ("Cloud", "Dense"),
     "jaxcolor.transport.marginals": ("KL", "TV", "Balanced", "Range"),
     "jaxcolor.transport.quantize": ("compress", "quantize"),
@@ -93,9 +101,13 @@ if TYPE_CHECKING:
     from jaxcolor.maps import ColorMap as ColorMap
     from jaxcolor.maps import InSpace as InSpace
     from jaxcolor.maps import Quantile as Quantile
+    from jaxcolor.measure import Grid as Grid
     from jaxcolor.measure import Measure as Measure
     from jaxcolor.measure import pad as pad
     from jaxcolor.measure import point_cloud as point_cloud
+    from jaxcolor.measure import stack as stack
+    from jaxcolor.recipes.harmonize import harmonize as harmonize
+    from jaxcolor.recipes.look import Look as Look
     from jaxcolor.recipes.score import score as score
     from jaxcolor.recipes.transfer import equalizer as equalizer
     from jaxcolor.recipes.transfer import fit as fit
@@ -113,6 +125,7 @@ if TYPE_CHECKING:
     from jaxcolor.transport.coupling import confidence as confidence
     from jaxcolor.transport.coupling import plan as plan
     from jaxcolor.transport.coupling import potential as potential
+    from jaxcolor.transport.grid import GridKernel as GridKernel
     from jaxcolor.transport.kernels import Cloud as Cloud
     from jaxcolor.transport.kernels import Dense as Dense
     from jaxcolor.transport.marginals import KL as KL

@@ -1,5 +1,6 @@
 """Weighted clouds of colours: the one thing that every solver couples."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -23,6 +24,30 @@ class Measure:
 
     points: Array
     weights: Array
+
+
+@pytree
+class Grid:
+    """A discrete measure on the nodes of a rectangular grid.
+
+    Attributes:
+        axes: coordinates along each axis, (k1,), .. (kd,), rising.
+        weights: (k1, .., kd) masses, >= 0, any total.
+
+    Example:
+        >>> density = Grid((jnp.linspace(0, 1, 3),), jnp.array([1.0, 0.0, 2.0]))
+        >>> as_cloud(density).points.ravel().tolist()
+        [0.0, 0.5, 1.0]
+    """
+
+    axes: tuple[Array, ...]
+    weights: Array
+
+
+def as_cloud(density: Grid) -> Measure:
+    """The same measure as weighted points, in C order."""
+    coordinates = jnp.meshgrid(*density.axes, indexing="ij")
+    return Measure(jnp.stack([c.ravel() for c in coordinates], 1), density.weights.ravel())
 
 
 def point_cloud(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:
@@ -102,3 +127,16 @@ def pad(mu: Measure, size: int | None = None) -> Measure:
         [mu.points, jnp.broadcast_to(mu.points[:1], (size - n, mu.points.shape[1]))]
     )
     return Measure(points, jnp.concatenate([mu.weights, jnp.zeros(size - n, mu.weights.dtype)]))
+
+
+def stack(*measures: Measure) -> Measure:
+    """K measures as one, padded with weightless points to the greatest size.
+
+    Example:
+        >>> one, two = (Measure(jnp.zeros((n, 3)), jnp.ones(n)) for n in (1, 2))
+        >>> stack(one, two).weights.tolist()
+        [[1.0, 0.0], [1.0, 1.0]]
+    """
+    size = max(one.points.shape[0] for one in measures)
+    padded = [pad(one, size) for one in measures]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)

@@ -5,11 +5,17 @@ import sys
 import warnings
 
 import jaxcolor
-from jaxcolor.cli import compare, demo, lut, transfer
+from jaxcolor.cli import compare, demo, harmonize, lut, transfer
 from jaxcolor.cli.common import Parser
 from jaxcolor.recipes import known
 
-COMMANDS = {"transfer": transfer, "compare": compare, "lut": lut, "demo": demo}
+COMMANDS = {
+    "transfer": transfer,
+    "harmonize": harmonize,
+    "compare": compare,
+    "lut": lut,
+    "demo": demo,
+}
 
 
 def build_parser() -> Parser:

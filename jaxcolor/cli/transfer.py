@@ -23,6 +23,7 @@ EPILOG = """examples:
   jaxcolor transfer holiday.jpg sunset.jpg -o warm.jpg --method gaussian --strength 0.7
   jaxcolor transfer clip_frame.png still.png -o graded.png --lut grade.cube
   jaxcolor transfer dull.jpg -o flat.jpg --equalize
+  jaxcolor transfer frame.jpg mood1.jpg mood2.jpg -o mixed.jpg --weights 2 1
 
 Pictures are PNG, JPEG or TIFF, 8 or 16 bit; sizes may differ. The result has the source's size,
 depth, transparency and colour profile."""
@@ -37,7 +38,19 @@ def add(commands, name: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SOURCE", help="the picture to recolour")
-    parser.add_argument("reference", metavar="REFERENCE", nargs="?", help="the picture to match")
+    parser.add_argument(
+        "references",
+        metavar="REFERENCE",
+        nargs="*",
+        help="the picture to match; of several, the look in their middle",
+    )
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        type=number(0, 1e6),
+        metavar="W",
+        help="how much each REFERENCE counts, in their order (default: all the same)",
+    )
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where to write")
     parser.add_argument("--method", type=one_of(METHODS, "method"), help=METHOD_HELP)
     parser.add_argument(
@@ -111,7 +124,7 @@ def check_usage(args: argparse.Namespace) -> None:
     """Combinations that mean nothing: exit 2."""
     outputs = [Path(p).resolve() for p in (args.out, args.both, args.lut) if p]
     if args.equalize:
-        if args.reference is not None:
+        if args.references:
             args.parser.error("--equalize takes no REFERENCE")
         if args.both or args.reference_mask:
             args.parser.error("--equalize goes without --both and --reference-mask")
@@ -123,8 +136,14 @@ def check_usage(args: argparse.Namespace) -> None:
             args.parser.error("--equalize takes no --marginal, --reach, --range or --blur")
         if args.space is not None and args.space not in LIGHTNESS:
             args.parser.error(f"--equalize needs a space with lightness: {', '.join(LIGHTNESS)}")
-    elif args.reference is None:
+    elif not args.references:
         args.parser.error("REFERENCE is missing (only --equalize goes without)")
+    elif len(args.references) > 1 and (args.both or args.reference_mask):
+        args.parser.error("--both and --reference-mask go with one REFERENCE only")
+    elif args.weights is not None and len(args.weights) != len(args.references):
+        args.parser.error(f"{len(args.references)} references, but {len(args.weights)} weights")
+    elif args.weights is not None and not any(args.weights):
+        args.parser.error("all weights are 0")
     elif args.method == "reinhard" and args.space is not None:
         args.parser.error("reinhard works in its own space: leave --space out")
     if not args.equalize:
@@ -146,22 +165,23 @@ def run(args: argparse.Namespace) -> None:
         step("reading")
         source = files.read(args.source)
         files.check_alpha(args.out, source)
-        reference = None if args.equalize else files.read(args.reference)
-        if args.both and reference is not None:
-            files.check_alpha(args.both, reference)
+        references = [files.read(path) for path in args.references]
+        if args.both:
+            files.check_alpha(args.both, references[0])
         start_jax()
         # all is read and checked before anything is written
-        first = source, read_mask(args.mask, source, "the picture recoloured")
-        second = reference, read_mask(args.reference_mask, reference, "the picture matched")
+        first = [source], read_mask(args.mask, source, "the picture recoloured")
+        matched = references[0] if references else None
+        second = references, read_mask(args.reference_mask, matched, "the picture matched")
         written = _one_way(args, first, second, args.out, step)
         if args.both:
-            swapped = argparse.Namespace(**vars(args) | {"lut": None})
+            swapped = argparse.Namespace(**vars(args) | {"lut": None, "weights": None})
             written += _one_way(swapped, second, first, args.both, step)
     print("\n".join(written))
 
 
 def _one_way(args, first, second, out: str, step) -> list[str]:
-    """Fit, apply, write; returns what to tell. Both are a picture with its mask, or None."""
+    """Fit, apply, write; returns what to tell. Both are pictures with the mask of the one."""
     import jax
 
     from jaxcolor.image import files
@@ -170,7 +190,7 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
     from jaxcolor.recipes import transfer as recipe
 
     step("fitting")
-    (source, mask), (reference, reference_mask) = first, second
+    ([source], mask), (references, reference_mask) = first, second
     seen = view(source.pixels, mask, "source")
     if args.equalize:
         fitted = recipe.equalizer(seen, space=args.space or "lab", strength=args.strength)
@@ -178,10 +198,9 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
         relaxed = relaxation(args, args.method)
         fitted = recipe.fit(
             seen,
-            files.convert(reference, source.profile).pixels,
+            _look(references, reference_mask, source.profile, args.weights),
             space=args.space,
             strength=args.strength,
-            reference_mask=reference_mask,
             key=jax.random.key(args.seed),
             bases=args.bases,
             method=args.method or suited_method(relaxed, DEFAULT_METHOD),
@@ -196,6 +215,16 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
         step("baking the LUT")
         lines.append(save_lut(fitted, args.lut, args.lut_size, source.pixels))
     return lines
+
+
+def _look(references, mask, profile, weights):
+    """What to match, in the source's encoding."""
+    from jaxcolor.image import files
+    from jaxcolor.image.pixels import view
+    from jaxcolor.recipes.look import Look
+
+    pixels = [files.convert(reference, profile).pixels for reference in references]
+    return Look([view(rows, mask, "reference") for rows in pixels], weights)
 
 
 def save_lut(fitted, path: str, size: int, image) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 METHODS = ("histogram", "reinhard", "gaussian", "sliced", "newton", "sinkhorn", "exact")
 COUPLED = ("newton", "sinkhorn", "exact")  # those that couple colours one by one
+HARMONIZING = ("sliced", "newton", "gaussian")  # those that bring a set to one look
 MARGINALS = ("balanced", "kl", "tv", "range")
 SPACES = ("srgb", "linear", "lab", "oklab", "lalphabeta")
 DEFAULT_METHOD = "gaussian"

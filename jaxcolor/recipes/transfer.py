@@ -1,6 +1,6 @@
 """Colour transfer: fit a map that gives one picture the colours of another, and apply it."""
 
-from functools import partial
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +23,16 @@ from jaxcolor.recipes import (
     known,
 )
 from jaxcolor.recipes.coupled import POINTS, couple
+from jaxcolor.recipes.look import Look, as_look, encode, in_space
 from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.transport import gaussian, line, sliced
+
+Reference = ArrayLike | Pixels | Look | Sequence[ArrayLike | Pixels]
 
 
 def fit(
     source: ArrayLike | Pixels,
-    reference: ArrayLike | Pixels,
+    reference: Reference,
     *,
     method: str = DEFAULT_METHOD,
     space: str | maps.Space | None = None,
@@ -51,7 +54,8 @@ def fit(
     Args:
         source, reference: (H, W), (H, W, 3) or (H, W, 4), of any two sizes; uint8, uint16 or
             float; or views of them (`image.pixels.view`, mask included), which a fit and an apply
-            can share. Alpha weights the fit.
+            can share. Alpha weights the fit. As reference also several pictures, equally or as
+            a `Look` with weights: their barycenter.
         method: 'histogram', each channel by itself; 'reinhard', mean and deviation in l alpha
             beta; 'gaussian', mean and covariance; 'sliced', the whole distribution; 'newton',
             'sinkhorn', entropic and 'exact' optimal transport, colour by colour.
@@ -81,7 +85,7 @@ def fit(
         Array([[155., 155., 155.]], dtype=float32)
     """
     source = view(source, mask, "source")
-    reference = view(reference, reference_mask, "reference")
+    goal = as_look(reference, reference_mask)
     known(method, METHODS, "method")
     if method == "reinhard" and space is not None:
         raise ValueError("reinhard works in its own space, l alpha beta: leave the space out")
@@ -89,25 +93,23 @@ def fit(
     relaxation.check(method)
     chosen = _space(space, method)
     if method == "reinhard":
-        inner = _moment_fit(gaussian.diagonal, source, reference, chosen)
+        inner = _moment_fit(gaussian.diagonal, source, goal, chosen)
     elif method == "gaussian":
-        inner = _moment_fit(gaussian.between, source, reference, chosen)
+        inner = _moment_fit(gaussian.between, source, goal, chosen)
     elif method == "histogram":
-        inner = line.solve(*_measures(colors.every_color, source, reference, chosen))
+        inner = line.solve(*_measures(source, goal, chosen, None))
     elif method in COUPLED:
-        some = partial(colors.sample, size=POINTS)
         usual = DEFAULT_BLUR * LIGHTNESS.get(str(space or DEFAULT_SPACE[method]), 1)
-        mu, nu = _measures(some, source, reference, chosen)
-        inner = couple(method, mu, nu, relaxation, usual)
+        inner = couple(method, *_measures(source, goal, chosen, POINTS), relaxation, usual)
     else:
         key = jax.random.key(0) if key is None else key
-        inner = sliced.solve(*_measures(colors.sample, source, reference, chosen), key, bases=bases)
+        inner = sliced.solve(*_measures(source, goal, chosen, colors.SAMPLE), key, bases=bases)
     return _finish(chosen, inner, strength)
 
 
 def reinhard(
     source: ArrayLike | Pixels,
-    reference: ArrayLike | Pixels,
+    reference: Reference,
     *,
     floor: float = 1 / 255,
     linear: bool = True,
@@ -136,8 +138,8 @@ def reinhard(
     if not floor > 0:
         raise ValueError(f"floor must be above 0, got {floor}")
     space = spaces.LAlphaBeta(floor, linear)
-    pixels = view(source, mask, "source"), view(reference, reference_mask, "reference")
-    return _finish(space, _moment_fit(gaussian.diagonal, *pixels, space), 1.0)
+    seen, goal = view(source, mask, "source"), as_look(reference, reference_mask)
+    return _finish(space, _moment_fit(gaussian.diagonal, seen, goal, space), 1.0)
 
 
 def _space(space: str | maps.Space | None, method: str) -> maps.Space:
@@ -147,26 +149,18 @@ def _space(space: str | maps.Space | None, method: str) -> maps.Space:
     return space
 
 
-def _moment_fit(solver, source: Pixels, reference: Pixels, space: maps.Space) -> maps.Affine:
-    both = (
-        *colors.moments(source, space),
-        *colors.moments(reference, space, neutral=source.grey),
-    )
+def _moment_fit(solver, source: Pixels, goal: Look, space: maps.Space) -> maps.Affine:
+    both = *colors.moments(source, space), *goal.moments(space, source.grey)
     return solver(*(jnp.asarray(part, source.dtype) for part in both))
 
 
-def _measures(make, source: Pixels, reference: Pixels, space: maps.Space) -> list[Measure]:
-    """Both pictures' measures, in the coordinates of the space and the source's dtype."""
-    pair = make(source), make(reference, neutral=source.grey)
-    return [
-        Measure(_encode(space, mu.points.astype(source.dtype)), mu.weights.astype(source.dtype))
-        for mu in pair
-    ]
-
-
-@jax.jit
-def _encode(space: maps.Space, points: Array) -> Array:
-    return space.encode(points)
+def _measures(
+    source: Pixels, goal: Look, space: maps.Space, size: int | None
+) -> tuple[Measure, Measure]:
+    """Both sides' measures, in the coordinates of the space and the source's dtype."""
+    mu = colors.every_color(source) if size is None else colors.sample(source, size=size)
+    nu = goal.measure(space, source.dtype, size=size, neutral=source.grey)
+    return in_space(space, mu, source.dtype), nu
 
 
 def _finish(space: maps.Space, inner: maps.ColorMap, strength: float) -> maps.ColorMap:
@@ -178,7 +172,7 @@ def _finish(space: maps.Space, inner: maps.ColorMap, strength: float) -> maps.Co
 
 def transfer(
     source: ArrayLike | Pixels,
-    reference: ArrayLike | Pixels,
+    reference: Reference,
     *,
     method: str = DEFAULT_METHOD,
     space: str | maps.Space | None = None,
@@ -205,7 +199,7 @@ def transfer(
         ((20, 30, 3), dtype('uint8'), True)
     """
     seen = view(source, mask, "source")  # once: fit and apply share what it finds
-    other = view(reference, reference_mask, "reference")
+    other = as_look(reference, reference_mask)
     fitted = fit(
         seen,
         other,
@@ -244,7 +238,7 @@ def equalizer(
     chosen = spaces.SPACES[space]
     pixels = view(source, mask, "source")
     mu = colors.every_color(pixels)
-    lightness = _encode(chosen, mu.points)[:, :1]
+    lightness = encode(chosen, mu.points)[:, :1]
     # as many levels as `line.solve` has knots: fewer would leave a comb
     levels = jnp.linspace(0, top, 4096, dtype=lightness.dtype)[:, None]
     uniform = Measure(levels, jnp.full(4096, 1 / 4096, lightness.dtype))

@@ -1,6 +1,7 @@
 """Optimal transport on the line: monotone rearrangement, on binned measures."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -72,18 +73,43 @@ def axis_map(x: Array, a: Array, y: Array, b: Array, knots: int) -> tuple[Array,
     Returns:
         low (), step (), shift (knots,).
     """
+    both = binned(x, a, y, b, knots)
+    # within the target's support: binning never invents a colour, and a flat target is hit exactly
+    return both.low, both.step, both.step * rearrange(both.a, both.b, both.target)
+
+
+class Binned(NamedTuple):
+    """Two measures on the same knots low + step * (0 .. knots - 1).
+
+    Attributes:
+        low, step: scalars.
+        a, b: (knots,) masses of the source and of the target.
+        source, target: the two ends of each support, in knots.
+    """
+
+    low: Array
+    step: Array
+    a: Array
+    b: Array
+    source: tuple[Array, Array]
+    target: tuple[Array, Array]
+
+
+def binned(x: Array, a: Array, y: Array, b: Array, knots: int) -> Binned:
+    """sum a_i delta(x_i) and sum b_j delta(y_j) on evenly spaced knots over both supports."""
     x0, x1 = _support(x, a)
     y0, y1 = _support(y, b)
     low, high = jnp.minimum(x0, y0), jnp.maximum(x1, y1)
     # both supports one and the same point: any positive step will do
     step = jnp.maximum((high - low) / (knots - 1), jnp.finfo(x.dtype).eps * (1 + jnp.abs(low)))
-
-    def binned(points, weights):
-        return deposit((points - low) / step, weights, knots)
-
-    # within the target's support: binning never invents a colour, and a flat target is hit exactly
-    bounds = ((y0 - low) / step, (y1 - low) / step)
-    return low, step, step * rearrange(binned(x, a), binned(y, b), bounds)
+    return Binned(
+        low,
+        step,
+        a=deposit((x - low) / step, a, knots),
+        b=deposit((y - low) / step, b, knots),
+        source=((x0 - low) / step, (x1 - low) / step),
+        target=((y0 - low) / step, (y1 - low) / step),
+    )
 
 
 def check(source: Measure, target: Measure, knots: int) -> None:

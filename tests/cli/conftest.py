@@ -67,6 +67,24 @@ def done(cli):
     return run
 
 
+def contents(folder):
+    return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+
+
+@pytest.fixture
+def refused(cli, tmp_path):
+    """Run, and insist on a clean refusal; returns its line."""
+
+    def run(*argv) -> str:
+        before = contents(tmp_path)
+        answer = cli(*argv)
+        assert answer.code == 1, answer
+        assert contents(tmp_path) == before
+        return answer.line
+
+    return run
+
+
 @pytest.fixture
 def process(tmp_path):
     """Run it as a person does."""

@@ -15,24 +15,6 @@ NOISE = RNG.integers(0, 256, (40, 60, 3)).astype(np.uint8)
 DEEP = RNG.integers(0, 65536, (40, 60, 3)).astype(np.uint16)
 
 
-def contents(folder):
-    return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
-
-
-@pytest.fixture
-def refused(cli, tmp_path):
-    """Run, and insist on a clean refusal; returns its line."""
-
-    def run(*argv) -> str:
-        before = contents(tmp_path)
-        answer = cli(*argv)
-        assert answer.code == 1, answer
-        assert contents(tmp_path) == before
-        return answer.line
-
-    return run
-
-
 def cut(path, share=0.5):
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])

@@ -13,7 +13,7 @@ A, B, OUT = "a.png", "b.png", ("-o", "out.png")
 WRONG = {
     "no command": ((), "required: COMMAND"),
     "misspelt command": (("tranfser", A, B), "did you mean 'transfer'"),
-    "a command like none": (("xyzzy",), "one of transfer, compare, lut, demo"),
+    "a command like none": (("xyzzy",), "one of transfer, harmonize, compare, lut, demo"),
     "unknown option": (("transfer", A, B, *OUT, "--sharpen"), "--sharpen"),
     "no output": (("transfer", A, B), "-o/--out"),
     "no reference": (("transfer", A, *OUT), "REFERENCE is missing (only --equalize goes without)"),

@@ -1,0 +1,148 @@
+"""`jaxcolor harmonize`: one look for many pictures."""
+
+import argparse
+from pathlib import Path
+
+from jaxcolor.cli.common import add_overwrite, number, one_of, progress, start_jax
+from jaxcolor.recipes import HARMONIZING, SPACES
+
+SHEET = "before_after.png"
+EPILOG = """examples:
+  jaxcolor harmonize trip/*.jpg -o trip_in_one_look
+  jaxcolor harmonize a.jpg b.jpg c.jpg -o out --weights 3 1 1     # mostly the look of a.jpg
+  jaxcolor harmonize scan_*.tif -o out --method gaussian --strength 0.7
+
+Each picture goes to DIR under its own name, with its own size, depth, transparency and profile,
+and all of them, before and after, onto the sheet """
+
+
+def add(commands, name: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help="bring several pictures to one look",
+        description="Find the look in the middle of all IMAGES (their colours' Wasserstein "
+        "barycenter) and give it to each of them.",
+        epilog=f"{EPILOG}{SHEET}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="two pictures or more")
+    parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder to write to")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        type=number(0, 1e6),
+        metavar="W",
+        help="how much each picture counts, in their order (default: all the same)",
+    )
+    parser.add_argument(
+        "--method",
+        type=one_of(HARMONIZING, "method"),
+        default="sliced",
+        help="sliced: whole palettes, closest. newton: the same, smoother. gaussian: average, "
+        "contrast and colour balance alone; gentlest (default: sliced)",
+    )
+    parser.add_argument(
+        "--space", type=one_of(SPACES, "space"), help=f"colour space: {', '.join(SPACES)}"
+    )
+    parser.add_argument(
+        "--strength",
+        type=number(0, 1),
+        default=1.0,
+        metavar="0..1",
+        help="how much of the change to make: 0 none, 1 all (default: 1)",
+    )
+    add_overwrite(parser)
+    parser.set_defaults(run=run, parser=parser)
+
+
+def check_usage(args: argparse.Namespace) -> list[Path]:
+    """Where each result goes; what makes no sense ends with exit 2."""
+    if len(args.images) < 2:
+        args.parser.error("two pictures or more are needed")
+    if args.weights is not None and len(args.weights) != len(args.images):
+        args.parser.error(f"{len(args.images)} pictures, but {len(args.weights)} weights")
+    if args.weights is not None and not any(args.weights):
+        args.parser.error("all weights are 0")
+    folder = Path(args.out)
+    paths = [folder / Path(image).name for image in args.images]
+    if len({str(path).lower() for path in [*paths, folder / SHEET]}) <= len(paths):
+        args.parser.error(f"two pictures have the same name, or one is called {SHEET}")
+    for image, path in zip(args.images, paths, strict=True):
+        if Path(image).resolve() == path.resolve():
+            args.parser.error(f"{image} would be replaced by its result: name another folder")
+    return paths
+
+
+def run(args: argparse.Namespace) -> None:
+    paths = check_usage(args)
+    from jaxcolor.image import files
+
+    folder = Path(args.out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; name a folder")
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with progress(2 * len(paths) + 2, "harmonize") as step:
+            for path in [*paths, folder / SHEET]:
+                files.check_output(path, args.overwrite)
+            pictures = []
+            for image, path in zip(args.images, paths, strict=True):
+                step(f"reading {Path(image).name}")
+                pictures.append(files.read(image))
+                files.check_alpha(path, pictures[-1])
+            results = _harmonized(args, pictures, step)
+            # nothing is written before all is done
+            for path, picture, pixels in zip(paths, pictures, results, strict=True):
+                files.write(path, files.Picture(pixels, picture.profile))
+            step(SHEET)
+            files.write(folder / SHEET, files.Picture(_sheet(args.images, pictures, results)))
+    except BaseException:
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    print("\n".join(str(path) for path in [*paths, folder / SHEET]))
+
+
+def _harmonized(args: argparse.Namespace, pictures: list, step) -> list:
+    """Every picture in the common look, pixels."""
+    start_jax()
+    from jaxcolor.image import files
+    from jaxcolor.image.apply import apply
+    from jaxcolor.image.pixels import view
+    from jaxcolor.recipes.look import Look
+    from jaxcolor.recipes.transfer import fit
+
+    step("finding the common look")
+    views = [view(picture.pixels, None, name) for picture, name in
+             zip(pictures, args.images, strict=True)]  # fmt: skip
+    looks = {}  # one for each profile: a look is fitted to in a picture's own encoding
+    for picture in pictures:
+        if picture.profile not in looks:
+            seen = [
+                own if other.profile == picture.profile
+                else view(files.convert(other, picture.profile).pixels)
+                for own, other in zip(views, pictures, strict=True)
+            ]  # fmt: skip
+            looks[picture.profile] = Look(seen, args.weights)
+    results = []
+    for name, picture, seen in zip(args.images, pictures, views, strict=True):
+        step(Path(name).name)
+        fitted = fit(
+            seen,
+            looks[picture.profile],
+            method=args.method,
+            space=args.space,
+            strength=args.strength,
+        )
+        results.append(apply(fitted, seen))
+    return results
+
+
+def _sheet(names: list[str], pictures: list, results: list):
+    from jaxcolor.recipes.sheet import Cell, sheet
+
+    cells = []
+    for name, picture, pixels in zip(names, pictures, results, strict=True):
+        cells += [Cell(picture.pixels, Path(name).name), Cell(pixels, "in the common look")]
+    return sheet(cells, columns=4)

@@ -1,0 +1,141 @@
+"""The look of one picture, or the common one of several: what a fit aims at."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import ArrayLike
+
+from jaxcolor.image import colors
+from jaxcolor.image.pixels import Pixels, view
+from jaxcolor.maps import Space
+from jaxcolor.measure import Measure, stack
+from jaxcolor.transport import barycenter, gaussian
+
+KEY = 0  # of the frames of a barycenter: the same pictures have the same look
+FRAMES = 30
+
+
+class Look:
+    """One picture's colours, or the Wasserstein barycenter of several pictures'.
+
+    What each method asks for (moments, or a measure in some space) is made once and kept: one look
+    serves many fits. The barycenter is the sliced one, or, where moments are asked for, that of
+    the Gaussians.
+
+    Args:
+        pictures: what to look like, arrays or views, at least one.
+        weights: how much each counts, >= 0; equally by default.
+
+    Raises:
+        ValueError: without a picture, or for weights that are negative, all zero or too few.
+
+    Example:
+        >>> dark, light = (np.full((4, 4, 3), v, np.uint8) for v in (50, 150))
+        >>> from jaxcolor.image.spaces import Srgb
+        >>> mean, _ = Look([dark, light], [3, 1]).moments(Srgb())
+        >>> (255 * mean).round()
+        array([75., 75., 75.])
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[ArrayLike | Pixels],
+        weights: Sequence[float] | None = None,
+    ):
+        if not len(pictures):
+            raise ValueError("a look needs at least one picture")
+        self.pictures = [view(picture, None, "reference") for picture in pictures]
+        self.weights = _weights(weights, len(self.pictures))
+        self._made: dict = {}
+
+    def moments(self, space: Space, neutral: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (3,) and covariance (3, 3) in a space; `neutral` takes the greys alone."""
+        return self._once((space, neutral), lambda: self._moments(space, neutral))
+
+    def measure(
+        self, space: Space, dtype, *, size: int | None = None, neutral: bool = False
+    ) -> Measure:
+        """Colours in the coordinates of a space, `size` of them (all of one 8-bit picture)."""
+        key = (space, str(dtype), size, neutral)
+        return self._once(key, lambda: self._measure(space, dtype, size, neutral))
+
+    def _once(self, key, make):
+        # a space or a function of one's own need not be hashable: then every fit makes its own
+        try:
+            hash(key)
+        except TypeError:
+            return make()
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def _moments(self, space: Space, neutral: bool) -> tuple[np.ndarray, np.ndarray]:
+        each = [colors.moments(one, space, neutral=neutral) for one in self.pictures]
+        if len(each) == 1:
+            return each[0]
+        means, covariances = (np.stack(part) for part in zip(*each, strict=True))
+        found = gaussian.barycenter(
+            *(jnp.asarray(part, jnp.result_type(float)) for part in (means, covariances)),
+            jnp.asarray(self.weights),
+        )
+        return np.asarray(found[0], np.float64), np.asarray(found[1], np.float64)
+
+    def _measure(self, space: Space, dtype, size: int | None, neutral: bool) -> Measure:
+        if len(self.pictures) == 1 and size is None:
+            return in_space(space, colors.every_color(self.pictures[0], neutral=neutral), dtype)
+        size = colors.SAMPLE if size is None else size
+        each = [colors.sample(one, neutral=neutral, size=size) for one in self.pictures]
+        each = [in_space(space, mu, dtype) for mu in each]
+        if len(each) == 1:
+            return each[0]
+        measures = stack(*each)
+        found = barycenter.sliced(
+            measures,
+            jax.random.key(KEY),
+            weights=jnp.asarray(self.weights, dtype),
+            size=size,
+            steps=FRAMES,
+        )
+        return found.measure
+
+
+def as_look(reference, mask=None) -> Look:
+    """A `Look` as it is; a picture, or a list of them, as a look."""
+    if isinstance(reference, Look):
+        if mask is not None:
+            raise ValueError("a look has its masks already: give `view(picture, mask)` to it")
+        return reference
+    if isinstance(reference, (list, tuple)) and not _is_picture(reference):
+        if mask is not None:
+            raise ValueError("a mask is of one reference: give `view(picture, mask)` for each")
+        return Look(reference)
+    return Look([view(reference, mask, "reference")])
+
+
+def _is_picture(rows: Sequence) -> bool:
+    """Nested lists of numbers are a picture, a list of arrays or views is not."""
+    return bool(rows) and np.ndim(rows[0]) < 2 and not isinstance(rows[0], Pixels)
+
+
+def in_space(space: Space, mu: Measure, dtype) -> Measure:
+    """A measure of encoded RGB in the coordinates of a space."""
+    return Measure(encode(space, mu.points.astype(dtype)), mu.weights.astype(dtype))
+
+
+@jax.jit
+def encode(space: Space, points: Array) -> Array:
+    return space.encode(points)
+
+
+def _weights(weights: Sequence[float] | None, count: int) -> np.ndarray:
+    if weights is None:
+        return np.full(count, 1 / count)
+    array = np.asarray(weights, float)
+    if array.shape != (count,):
+        raise ValueError(f"one weight a picture: {count} pictures, {array.size} weights")
+    if not np.isfinite(array).all() or (array < 0).any() or not array.sum() > 0:
+        raise ValueError(f"weights must be >= 0 and not all 0, got {array.tolist()}")
+    return array / array.sum()

@@ -1,0 +1,165 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcolor.measure import Grid, as_cloud
+from jaxcolor.transport import grid, newton, sinkhorn
+from jaxcolor.transport.coupling import average, plan
+from jaxcolor.transport.grid import GridKernel, nodes
+from jaxcolor.transport.kernels import Cloud
+from jaxcolor.transport.marginals import KL, TV, Balanced, Range
+
+RNG = np.random.default_rng(0)
+
+
+def axes(dtype, *sizes, width=1.0):
+    """Uneven coordinates."""
+    return tuple(jnp.asarray(np.sort(RNG.uniform(0, width, k)), dtype) for k in sizes)
+
+
+def both(dtype, x=(12, 9), y=(10, 11)):
+    kernel = GridKernel(axes(dtype, *x), axes(dtype, *y))
+    return kernel, Cloud(nodes(kernel.x), nodes(kernel.y))
+
+
+def exponents(kernel, dtype, axis):
+    h = RNG.normal(size=kernel.shape[axis]) * 5
+    h[RNG.random(len(h)) < 0.3] = -np.inf
+    return jnp.asarray(h, dtype)
+
+
+# one pivot, eight, every node by itself, and far below
+EPSILONS = [1.0, 0.02, 2e-3, 1e-4]
+
+
+@pytest.mark.parametrize("epsilon", EPSILONS)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_verbs_are_the_cloud_s(epsilon, axis, dtype):
+    kernel, reference = both(dtype, (40, 5), (33, 6))
+    epsilon = jnp.asarray(epsilon, dtype)
+    h = exponents(kernel, dtype, axis)
+    values = jnp.asarray(RNG.normal(size=(kernel.shape[axis], 2)), dtype)
+    close = 1e-9 if dtype == np.float64 else 2e-5
+    one, other = (k.softmin(h, epsilon, axis) for k in (kernel, reference))
+    np.testing.assert_allclose(one, other, rtol=close, atol=close * 20)
+    one, other = (k.average(h, epsilon, values, axis) for k in (kernel, reference))
+    np.testing.assert_allclose(one, other, atol=100 * close)
+    column = kernel.average(h, epsilon, values[:, 0], axis)
+    np.testing.assert_allclose(column, other[:, 0], atol=100 * close)
+
+
+@pytest.mark.parametrize("epsilon", EPSILONS)
+def test_prepared_products_are_the_cloud_s(epsilon, dtype):
+    kernel, reference = both(dtype)
+    epsilon, h = jnp.asarray(epsilon, dtype), exponents(kernel, dtype, 1)
+    (ours, norm), (theirs, other) = (k.rows(h, epsilon, True) for k in (kernel, reference))
+    np.testing.assert_allclose(norm, other, rtol=2e-5, atol=1e-4)
+    v, u = (jnp.asarray(RNG.normal(size=k), dtype) for k in reversed(kernel.shape))
+    np.testing.assert_allclose(ours.forward(v), theirs.forward(v), atol=1e-3)
+    np.testing.assert_allclose(ours.backward(u), theirs.backward(u), atol=1e-3)
+
+
+def test_other_verbs_are_the_cloud_s(dtype):
+    kernel, reference = both(dtype)
+    np.testing.assert_allclose(kernel.dense(), reference.dense(), rtol=1e-6)
+    points = jnp.asarray(RNG.normal(size=(5, 2)), dtype)
+    for axis in (0, 1):
+        np.testing.assert_array_equal(
+            kernel.at(points, axis).dense(), reference.at(points, axis).dense()
+        )
+    a, b = (jnp.ones(k, dtype) for k in kernel.shape)
+    np.testing.assert_allclose(kernel.span(a, b), reference.dense().max(), rtol=1e-6)
+    # weightless nodes do not count
+    one = jnp.zeros_like(a).at[0].set(1), jnp.zeros_like(b).at[3].set(1)
+    np.testing.assert_allclose(kernel.span(*one), reference.dense()[0, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", EPSILONS)
+def test_derivatives_of_softmin_are_averages(epsilon, double):
+    kernel, reference = both(double, (7, 4), (6, 5))
+    h, epsilon = jnp.asarray(RNG.normal(size=30)), jnp.asarray(epsilon)
+    ours, theirs = (
+        jax.jacrev(lambda h, e, k=k: k.softmin(h, e, 1), argnums=(0, 1))(h, epsilon)
+        for k in (kernel, reference)
+    )
+    np.testing.assert_allclose(ours[0], theirs[0], atol=1e-9)
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-6)
+
+
+def test_three_dimensions_and_vmap(single):
+    kernel = GridKernel(axes(single, 5, 6, 7), axes(single, 4, 5, 6))
+    reference = Cloud(nodes(kernel.x), nodes(kernel.y))
+    h = jnp.asarray(RNG.normal(size=(3, 120)), single)
+    for epsilon in (0.5, 0.01):
+        e = jnp.float32(epsilon)
+        batch = jax.vmap(lambda h, e=e: kernel.softmin(h, e, 1))(h)
+        each = jnp.stack([reference.softmin(one, e, 1) for one in h])
+        np.testing.assert_allclose(batch, each, rtol=2e-5, atol=2e-4)
+
+
+def test_a_large_grid_needs_no_matrix(single):
+    """64^3 onto itself: 7e10 pairs."""
+    axis = jnp.linspace(0, 1, 64)
+    kernel = GridKernel((axis,) * 3, (axis,) * 3)
+    for epsilon in (0.1, 2e-3):
+        got = kernel.softmin(jnp.zeros(64**3), jnp.float32(epsilon), 1)
+        one = jax.nn.logsumexp(-((axis[:, None] - axis) ** 2) / epsilon, axis=1)
+        expected = one[:, None, None] + one[:, None] + one
+        np.testing.assert_allclose(got.reshape(64, 64, 64), expected, rtol=1e-5, atol=1e-5)
+
+
+def densities(dtype, shape=(9, 8)):
+    """Two densities, some nodes without weight."""
+    out = []
+    for _ in range(2):
+        w = RNG.uniform(0.1, 1, shape)
+        w[RNG.random(shape) < 0.2] = 0
+        out.append(jnp.asarray(w.ravel() / w.sum(), dtype))
+    return out
+
+
+MARGINALS = {
+    "balanced": (Balanced(), Balanced()),
+    "kl": (KL(0.5), KL(0.3)),
+    "tv": (TV(0.4), TV(0.4)),
+    "range": (Range(0.6, 1.5), Range(0.7, 1.4)),
+    "mixed": (KL(0.5), Balanced()),
+}
+
+
+@pytest.mark.parametrize("name", MARGINALS)
+def test_sinkhorn_solves_with_every_marginal(name, double):
+    kernel, reference = both(double, (9, 8), (9, 8))
+    a, b = densities(double)
+    sides = dict(zip(("source_marginal", "target_marginal"), MARGINALS[name], strict=True))
+    for epsilon in (0.1, 5e-3):
+        ours, theirs = (
+            sinkhorn.solve(k, a, b, epsilon=epsilon, **sides) for k in (kernel, reference)
+        )
+        assert ours.info.status == 0
+        np.testing.assert_allclose(ours.value, theirs.value, rtol=1e-7)
+        np.testing.assert_allclose(plan(ours), plan(theirs), atol=1e-8)
+        np.testing.assert_allclose(
+            average(ours, nodes(kernel.y)), average(theirs, nodes(kernel.y)), atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("name", ["balanced", "kl"])
+def test_newton_too(name, double):
+    kernel, reference = both(double, (9, 8), (9, 8))
+    a, b = densities(double)
+    sides = dict(zip(("source_marginal", "target_marginal"), MARGINALS[name], strict=True))
+    ours, theirs = (newton.solve(k, a, b, epsilon=0.02, **sides) for k in (kernel, reference))
+    assert ours.info.status == 0
+    np.testing.assert_allclose(ours.value, theirs.value, rtol=1e-8)
+
+
+def test_a_grid_as_a_cloud(single):
+    density = Grid(
+        (jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0, 4.0])), jnp.arange(6.0).reshape(2, 3)
+    )
+    cloud = as_cloud(density)
+    np.testing.assert_array_equal(cloud.points[4], [1, 3])
+    np.testing.assert_array_equal(cloud.points, grid.nodes(density.axes))
+    assert cloud.weights[4] == 4
