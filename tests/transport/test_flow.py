@@ -36,7 +36,7 @@ def test_any_optimizer_reaches_the_target(optimizer, dtype):
     assert T.losses.shape == (80,)
     assert T.losses.dtype == dtype
     assert left(T, source, target) < 0.1
-    assert T.losses[-1] < 0.01 * T.losses[0]
+    assert T.losses[-1] < 0.05 * T.losses[0]
 
 
 def test_a_schedule_is_followed(single):
