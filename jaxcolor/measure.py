@@ -44,10 +44,19 @@ class Grid:
     weights: Array
 
 
+def nodes(axes: tuple[Array, ...]) -> Array:
+    """(k1 * .. * kd, d) points of a grid, in C order.
+
+    Example:
+        >>> nodes((jnp.array([0.0, 1.0]), jnp.array([5.0]))).tolist()
+        [[0.0, 5.0], [1.0, 5.0]]
+    """
+    return jnp.stack([part.ravel() for part in jnp.meshgrid(*axes, indexing="ij")], 1)
+
+
 def as_cloud(density: Grid) -> Measure:
     """The same measure as weighted points, in C order."""
-    coordinates = jnp.meshgrid(*density.axes, indexing="ij")
-    return Measure(jnp.stack([c.ravel() for c in coordinates], 1), density.weights.ravel())
+    return Measure(nodes(density.axes), density.weights.ravel())
 
 
 def point_cloud(points: ArrayLike, weights: ArrayLike | None = None) -> Measure:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcolor.maps import HIGHEST
+from jaxcolor.measure import nodes
 from jaxcolor.transport.costs import SqEuclidean
 from jaxcolor.transport.kernels import Cloud, Rows
 from jaxcolor.tree import pytree
@@ -104,16 +105,6 @@ class GridKernel:
     @staticmethod
     def _sizes(axes: Axes) -> tuple[int, ...]:
         return tuple(part.shape[0] for part in axes)
-
-
-def nodes(axes: Axes) -> Array:
-    """(k1 * .. * kd, d) points of a grid, in C order.
-
-    Example:
-        >>> nodes((jnp.array([0.0, 1.0]), jnp.array([5.0]))).tolist()
-        [[0.0, 5.0], [1.0, 5.0]]
-    """
-    return jnp.stack([part.ravel() for part in jnp.meshgrid(*axes, indexing="ij")], 1)
 
 
 @pytree
