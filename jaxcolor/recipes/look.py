@@ -127,6 +127,7 @@ def in_space(space: Space, mu: Measure, dtype) -> Measure:
 
 @jax.jit
 def encode(space: Space, points: Array) -> Array:
+    """Encoded RGB (n, 3) in the coordinates of a space, compiled once for each."""
     return space.encode(points)
 
 
