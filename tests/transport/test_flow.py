@@ -35,8 +35,10 @@ def test_any_optimizer_reaches_the_target(optimizer, dtype):
     assert isinstance(T, ColorMap)
     assert T.losses.shape == (80,)
     assert T.losses.dtype == dtype
-    assert left(T, source, target) < 0.1
-    assert T.losses[-1] < 0.05 * T.losses[0]
+    # Adam's steps are of one size: it ends in a noise that descent does not have
+    distance_left, loss_left = (0.1, 0.05) if optimizer is ADAM else (0.06, 0.01)
+    assert left(T, source, target) < distance_left
+    assert T.losses[-1] < loss_left * T.losses[0]
 
 
 def test_a_schedule_is_followed(single):
