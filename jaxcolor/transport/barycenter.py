@@ -132,9 +132,7 @@ def sliced(
 
         def toward(carry, one):
             goal, b, share = one  # (d, m), (m,), ()
-            wanted = jnp.matmul(frame, goal, precision=HIGHEST)
-            fit = jax.vmap(partial(line.axis_map, knots=knots), (0, None, 0, None))
-            tables = fit(along, a, wanted, b)
+            tables = line.axis_maps(frame, x, a, goal, b, knots)
             return carry + share * jax.vmap(lookup)(along, *tables), None
 
         each = jnp.moveaxis(goals, 1, 0), measures.weights, shares

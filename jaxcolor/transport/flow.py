@@ -35,6 +35,7 @@ class Flow:
         directions: (T, K, d).
         low: (T, K), step: (T, K), shift: (T, K, knots): the tables of s.
         losses: (T,) SW_2^2 before each step, along that step's directions.
+        points: (n, d), where the source's points ended.
         optimizer: what drove it; it must act on each point by itself, as all of optax's do that
             know no norms.
     """
@@ -44,6 +45,7 @@ class Flow:
     step: Array
     shift: Array
     losses: Array
+    points: Array
     optimizer: optax.GradientTransformation = static()
 
     def __call__(self, colors: Array) -> Array:
@@ -110,20 +112,25 @@ def solve(
         raise ValueError(f"steps and slices must be at least 1, got {steps} and {slices}")
     a = source.weights / source.weights.sum()
     goal = target.points.T
-    fit = jax.vmap(partial(_fit, knots=knots), (0, None, 0, None))
 
     def step(carry, key):
         x, state = carry
         theta = draw(key, slices, dimension).astype(x.dtype)
-        along, wanted = (jnp.matmul(theta, z, precision=HIGHEST) for z in (x, goal))
-        low, width, shift, loss = fit(along, a, wanted, target.weights)
-        field = _field(x, theta, low, width, shift, along)
+
+        def along(direction):
+            here, there = (jnp.matmul(direction, z, precision=HIGHEST) for z in (x, goal))
+            return _fit(here, a, there, target.weights, knots)
+
+        # a direction at a time: XLA's scatter into several rows at once takes a CPU five times
+        # longer
+        low, width, shift, loss = jax.lax.map(along, theta)
+        field = _field(x, theta, low, width, shift)
         return _stepped(optimizer, x, state, field), (theta, low, width, shift, loss.mean())
 
     x = source.points.T
     start = x, optimizer.init(x)
-    _, history = jax.lax.scan(step, start, jax.random.split(key, steps))
-    return Flow(*history, optimizer)
+    (x, _), history = jax.lax.scan(step, start, jax.random.split(key, steps))
+    return Flow(*history, x.T, optimizer)
 
 
 def _fit(along: Array, a: Array, wanted: Array, b: Array, knots: int):
@@ -133,9 +140,9 @@ def _fit(along: Array, a: Array, wanted: Array, b: Array, knots: int):
     return both.low, both.step, shift, (both.a * shift**2).sum()
 
 
-def _field(x: Array, theta: Array, low: Array, step: Array, shift: Array, along=None) -> Array:
+def _field(x: Array, theta: Array, low: Array, step: Array, shift: Array) -> Array:
     """v (d, n) at x (d, n): contiguous along the points."""
-    along = jnp.matmul(theta, x, precision=HIGHEST) if along is None else along
+    along = jnp.matmul(theta, x, precision=HIGHEST)
     scale = x.shape[0] / theta.shape[0]
     displacement = jax.vmap(lookup)(along, low, step, shift)
     return scale * jnp.matmul(theta.T, displacement, precision=HIGHEST)

@@ -9,7 +9,7 @@ from jax import Array
 from jaxcolor.maps import HIGHEST, Quantile, lookup
 from jaxcolor.measure import Measure
 from jaxcolor.transport import directions
-from jaxcolor.transport.line import axis_map, binned, check, rearrange
+from jaxcolor.transport.line import axis_maps, binned, check, rearrange
 
 # 64 to 2,048 knots reach the same distance; with fewer the map is smoother (TV, SSIM, bake error
 # all a little better), with many a picture's outliers leave the others enough
@@ -68,13 +68,12 @@ def solve(
     dtype = source.points.dtype
     drawn = directions.frames(key, bases, dimension).astype(dtype)
     relaxation = jnp.asarray(relaxation, dtype)
-    fit_axes = jax.vmap(partial(axis_map, knots=knots), (0, None, 0, None))
+    goal = target.points.T
 
     def match(x, frame):  # x (d, n)
-        along = jnp.matmul(frame, x, precision=HIGHEST)
-        goal = jnp.matmul(frame, target.points.T, precision=HIGHEST)
-        low, step, shift = fit_axes(along, source.weights, goal, target.weights)
+        low, step, shift = axis_maps(frame, x, source.weights, goal, target.weights, knots)
         shift = relaxation * shift
+        along = jnp.matmul(frame, x, precision=HIGHEST)
         moved = jax.vmap(lookup)(along, low, step, shift)
         return x + jnp.matmul(frame.T, moved, precision=HIGHEST), (low, step, shift)
 
@@ -90,14 +89,16 @@ def _until(match, source: Measure, target: Measure, key: Array, drawn: Array, to
     dimension = drawn.shape[1]
     held = directions.orthonormal(jax.random.fold_in(key, 1), HELD * dimension, dimension)
     held = held.astype(drawn.dtype)
-    goal = jnp.matmul(held, target.points.T, precision=HIGHEST)
+    a, goal = source.weights / source.weights.sum(), target.points.T
 
     def left(x):
-        along = jnp.matmul(held, x, precision=HIGHEST)
-        both = jax.vmap(partial(binned, knots=knots), (0, None, 0, None))
-        both = both(along, source.weights / source.weights.sum(), goal, target.weights)
-        shift = both.step[:, None] * jax.vmap(rearrange)(both.a, both.b, both.target)
-        return jnp.sqrt((both.a * shift**2).sum(1).mean())
+        def squared(axis):
+            here, there = (jnp.matmul(axis, z, precision=HIGHEST) for z in (x, goal))
+            both = binned(here, a, there, target.weights, knots)
+            shift = both.step * rearrange(both.a, both.b, both.target)
+            return (both.a * shift**2).sum()
+
+        return jnp.sqrt(jax.lax.map(squared, held).mean())
 
     def go(carry, frame):
         x, least, count, first = carry

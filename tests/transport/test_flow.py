@@ -55,6 +55,7 @@ def test_a_schedule_is_followed(single):
 def test_the_map_carries_other_colours_as_it_carried_the_source(dtype):
     source, target = cloud(2, 800, dtype), cloud(32, 800, dtype)
     T = flow.solve(source, target, KEY, optimizer=MOMENTUM, steps=20)
+    np.testing.assert_allclose(T(source.points), T.points, atol=1e-4)
     new = source.points[:50] + jnp.asarray(1e-4, dtype)
     np.testing.assert_allclose(T(new), T(source.points[:50]), atol=0.05)
     np.testing.assert_allclose(jax.jit(lambda T, x: T(x))(T, new), T(new), atol=1e-4)
