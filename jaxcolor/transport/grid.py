@@ -9,8 +9,8 @@ Along an axis exponents are pulled out around a few pivots x0 of the result,
         - top) exp(2 (x - x0)(y_m - c) / epsilon),
 
 the last factor a matrix product. It stays within e^35 (float32) as long as x is near its pivot: one
-pivot is enough for a wide kernel, eight for one eight times as narrow (in epsilon); below, every
-node is its own and the product an ordinary log-sum-exp.
+pivot is enough for a wide kernel, 32 for one 32 times as narrow (in epsilon); below, every node is
+its own and the product an ordinary log-sum-exp.
 """
 
 import math
@@ -26,7 +26,7 @@ from jaxcolor.transport.costs import SqEuclidean
 from jaxcolor.transport.kernels import Cloud, Rows
 from jaxcolor.tree import pytree
 
-PIVOTS = 8
+PIVOTS = 1, 8, 32  # tried in this order
 LOGS = 2**22  # exponents at once, where every node is its own pivot
 
 Axes = tuple[Array, ...]
@@ -150,9 +150,9 @@ def _fibres(z: Array, x: Array, y: Array, epsilon: Array) -> Array:
         """The greatest exponent of the matrix."""
         return 2 * jnp.abs(x - _pivots(x, pivots)[0]).max() * half / epsilon
 
-    choices = sorted({1, min(PIVOTS, n), n})
-    index = sum((tilt(k) > limit).astype(jnp.int32) for k in choices[:-1])
-    branches = [partial(_around, x=x, y=y, epsilon=epsilon, pivots=k) for k in choices[:-1]]
+    choices = [k for k in PIVOTS if k < n]
+    index = sum((tilt(k) > limit).astype(jnp.int32) for k in choices)
+    branches = [partial(_around, x=x, y=y, epsilon=epsilon, pivots=k) for k in choices]
     branches.append(partial(_each, x=x, y=y, epsilon=epsilon))
     return jax.lax.switch(index, branches, z)
 
@@ -175,17 +175,17 @@ def _around(z: Array, x: Array, y: Array, epsilon: Array, pivots: int) -> Array:
     centre = y.mean()
     # (x - y)^2 = (x0 - y)^2 + (x - x0)(x + x0 - 2 c) - 2 (x - x0)(y - c)
     rest = (x - own) * (x + own - 2 * centre) / epsilon
-    matrix = jnp.exp(2 * (x - own)[:, None] * (y - centre)[None] / epsilon)
-    pieces = []
-    for k in range(pivots):
-        rows = slice(k * part, min((k + 1) * part, n))
-        if rows.start >= n:
-            break
-        tilted = z - (middle[k] - y) ** 2 / epsilon
+    away = jnp.pad(x - own, (0, pivots * part - n)).reshape(pivots, part)
+    tilt = jnp.exp(2 * away[:, None] * (y - centre)[:, None] / epsilon)
+
+    def around(one):
+        pivot, factors = one  # (), (m, part)
+        tilted = z - (pivot - y) ** 2 / epsilon
         top = _top(tilted)
-        total = jnp.matmul(jnp.exp(tilted - top), matrix[rows].T, precision=HIGHEST)
-        pieces.append(top + _log(total) - rest[rows])
-    return jnp.concatenate(pieces, -1)
+        return top + _log(jnp.matmul(jnp.exp(tilted - top), factors, precision=HIGHEST))
+
+    pieces = jnp.moveaxis(jax.lax.map(around, (middle, tilt)), 0, -2)
+    return pieces.reshape(*z.shape[:-1], pivots * part)[..., :n] - rest
 
 
 def _each(z: Array, x: Array, y: Array, epsilon: Array) -> Array:
