@@ -5,10 +5,19 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jaxcolor.recipes import DEFAULT_BLUR, DEFAULT_METHOD, MARGINALS, known
+from jaxcolor.recipes import (
+    DEFAULT_BLUR,
+    DEFAULT_METHOD,
+    DEFAULT_SPACE,
+    MARGINALS,
+    METHODS,
+    SPACES,
+    known,
+)
 from jaxcolor.recipes.relaxation import Relaxation, suited_method
 
 METHOD_HELP = (
@@ -53,6 +62,57 @@ def number(low: float, high: float, kind: type = float):
         return value
 
     return check
+
+
+def add_matching(parser: argparse.ArgumentParser) -> None:
+    """How the colours of one picture are matched to another's: what `matching` reads."""
+    parser.add_argument("--method", type=one_of(METHODS, "method"), help=METHOD_HELP)
+    defaults = ", ".join(f"{space} for {method}" for method, space in DEFAULT_SPACE.items())
+    parser.add_argument(
+        "--space",
+        type=one_of(SPACES, "space"),
+        help=f"colour space to match in: {', '.join(SPACES)}. Pictures are read as sRGB for this, "
+        f"whatever their profile (default: {defaults}; reinhard has its own)",
+    )
+    parser.add_argument(
+        "--strength",
+        type=number(0, 1),
+        default=1.0,
+        metavar="0..1",
+        help="how much of the change to make: 0 none, 1 all (default: 1)",
+    )
+    parser.add_argument(
+        "--bases",
+        type=number(1, 1000, int),
+        default=30,
+        metavar="N",
+        help="rounds of the sliced method; fewer are faster and rougher (default: 30)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=number(0, 2**32 - 1, int),
+        default=0,
+        metavar="N",
+        help="another draw of the sliced method",
+    )
+    add_coupling(parser)
+
+
+def matching(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of `add_matching`, but for the seed, as `fit` takes them.
+
+    Those that do not go together are a usage error.
+    """
+    if args.method == "reinhard" and args.space is not None:
+        args.parser.error("reinhard works in its own space: leave --space out")
+    relaxed = relaxation(args, args.method)
+    return {
+        "method": args.method or suited_method(relaxed, DEFAULT_METHOD),
+        "space": args.space,
+        "strength": args.strength,
+        "bases": args.bases,
+        **asdict(relaxed),
+    }
 
 
 def add_coupling(parser: argparse.ArgumentParser) -> None:
@@ -109,16 +169,28 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def progress(steps: int, title: str) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr for a person, nothing for a pipe; call it with the name of each step."""
+def progress(steps: int, title: str, unit: str = " step") -> Iterator[Callable[[str], None]]:
+    """A bar on stderr for a person, nothing for a pipe; call it with the name of each step.
+
+    What lasts more than two seconds also gets its rate and the time left.
+    """
     from tqdm import tqdm
 
-    layout = "{desc:<34} {bar:20} {n_fmt}/{total_fmt} {elapsed}"
-    quiet = not sys.stderr.isatty()
-    with tqdm(total=steps, bar_format=layout, disable=quiet, leave=False, file=sys.stderr) as bar:
+    # with its tail within 80 columns
+    layout = "{desc:<28} {bar:10} {n_fmt}/{total_fmt} {elapsed}"
+    with tqdm(
+        total=steps,
+        unit=unit,
+        bar_format=layout,
+        disable=not sys.stderr.isatty(),
+        leave=False,
+        file=sys.stderr,
+    ) as bar:
         names = []
 
         def step(name: str) -> None:
+            if bar.format_dict["elapsed"] > 2:
+                bar.bar_format = layout + ", {remaining} left, {rate_fmt}"
             bar.update(bool(names))
             names.append(name)
             bar.set_description_str(f"{title}: {name}")
@@ -169,3 +241,26 @@ def read_mask(path: str | None, of, what: str):
     weight = rows.weight(whole)
     mask = grey[:, 0] if weight is None else grey[:, 0] * weight
     return np.clip(mask, 0, 1).astype(np.float32).reshape(size)
+
+
+def out_folder(path: str) -> Path:
+    """Where results go, as a folder that there is or may be made."""
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; name a folder")
+    return folder
+
+
+def describe(error: Exception) -> str:
+    """An error as one line for a person."""
+    if isinstance(error, ValueError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{name}{error.strerror}"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, OSError):
+        return text
+    return f"{type(error).__name__}: {text} (JAXCOLOR_DEBUG=1 shows where)"

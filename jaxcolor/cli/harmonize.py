@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jaxcolor.cli.common import add_overwrite, number, one_of, progress, start_jax
+from jaxcolor.cli.common import add_overwrite, number, one_of, out_folder, progress, start_jax
 from jaxcolor.recipes import HARMONIZING, SPACES
 
 SHEET = "before_after.png"
@@ -77,9 +77,7 @@ def run(args: argparse.Namespace) -> None:
     paths = check_usage(args)
     from jaxcolor.image import files
 
-    folder = Path(args.out)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: is a file; name a folder")
+    folder = out_folder(args.out)
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:

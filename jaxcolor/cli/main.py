@@ -5,8 +5,8 @@ import sys
 import warnings
 
 import jaxcolor
-from jaxcolor.cli import compare, demo, harmonize, lut, transfer
-from jaxcolor.cli.common import Parser
+from jaxcolor.cli import batch, compare, demo, harmonize, lut, transfer
+from jaxcolor.cli.common import Parser, describe
 from jaxcolor.recipes import known
 
 COMMANDS = {
@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": compare,
     "lut": lut,
     "demo": demo,
+    "batch": batch,
 }
 
 
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # a person is to see a line, whatever broke
         if os.environ.get("JAXCOLOR_DEBUG"):
             raise
-        return _fail(_describe(error), 1)
+        return _fail(describe(error), 1)
     return 0
 
 
@@ -61,20 +62,6 @@ def _check_command(parser: Parser, argv: list[str]) -> list[str]:
         except ValueError as error:
             parser.error(str(error))
     return argv
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, ValueError):
-        return " ".join(str(error).split())
-    if isinstance(error, OSError) and error.strerror:
-        name = f"{error.filename}: " if error.filename else ""
-        return f"{name}{error.strerror}"
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    text = " ".join(str(error).split())[:300]
-    if isinstance(error, OSError):
-        return text
-    return f"{type(error).__name__}: {text} (JAXCOLOR_DEBUG=1 shows where)"
 
 
 def _fail(message: str, code: int) -> int:

@@ -1,22 +1,18 @@
 """`jaxcolor transfer`: the main job."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from jaxcolor.cli.common import (
-    METHOD_HELP,
-    add_coupling,
+    add_matching,
     add_overwrite,
+    matching,
     number,
-    one_of,
     progress,
     read_mask,
-    relaxation,
     start_jax,
 )
-from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, LIGHTNESS, METHODS, SPACES
-from jaxcolor.recipes.relaxation import suited_method
+from jaxcolor.recipes import LIGHTNESS
 
 EPILOG = """examples:
   jaxcolor transfer holiday.jpg sunset.jpg -o warm.jpg
@@ -52,20 +48,7 @@ def add(commands, name: str) -> None:
         help="how much each REFERENCE counts, in their order (default: all the same)",
     )
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where to write")
-    parser.add_argument("--method", type=one_of(METHODS, "method"), help=METHOD_HELP)
-    parser.add_argument(
-        "--space",
-        type=one_of(SPACES, "space"),
-        help=f"colour space to match in: {', '.join(SPACES)}. Pictures are read as sRGB for this, "
-        f"whatever their profile (default: {_defaults()}; reinhard has its own)",
-    )
-    parser.add_argument(
-        "--strength",
-        type=number(0, 1),
-        default=1.0,
-        metavar="0..1",
-        help="how much of the change to make: 0 none, 1 all (default: 1)",
-    )
+    add_matching(parser)
     parser.add_argument(
         "--mask",
         metavar="FILE",
@@ -86,14 +69,6 @@ def add(commands, name: str) -> None:
         "(--space lab or oklab)",
     )
     parser.add_argument(
-        "--bases",
-        type=number(1, 1000, int),
-        default=30,
-        metavar="N",
-        help="rounds of the sliced method; fewer are faster and rougher (default: 30)",
-    )
-    add_coupling(parser)
-    parser.add_argument(
         "--lut",
         metavar="OUT.cube",
         help="also write the change as a 3-D LUT for video and photo programs (ignores --mask)",
@@ -105,19 +80,8 @@ def add(commands, name: str) -> None:
         metavar="N",
         help="grid points on each side of the LUT (default: 33; 65 is closer)",
     )
-    parser.add_argument(
-        "--seed",
-        type=number(0, 2**32 - 1, int),
-        default=0,
-        metavar="N",
-        help="another draw of the sliced method",
-    )
     add_overwrite(parser)
     parser.set_defaults(run=run, parser=parser)
-
-
-def _defaults() -> str:
-    return ", ".join(f"{space} for {method}" for method, space in DEFAULT_SPACE.items())
 
 
 def check_usage(args: argparse.Namespace) -> None:
@@ -144,10 +108,8 @@ def check_usage(args: argparse.Namespace) -> None:
         args.parser.error(f"{len(args.references)} references, but {len(args.weights)} weights")
     elif args.weights is not None and not any(args.weights):
         args.parser.error("all weights are 0")
-    elif args.method == "reinhard" and args.space is not None:
-        args.parser.error("reinhard works in its own space: leave --space out")
     if not args.equalize:
-        relaxation(args, args.method)
+        matching(args)
     if len(set(outputs)) < len(outputs):
         args.parser.error("two outputs have the same name")
 
@@ -195,17 +157,8 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
     if args.equalize:
         fitted = recipe.equalizer(seen, space=args.space or "lab", strength=args.strength)
     else:
-        relaxed = relaxation(args, args.method)
-        fitted = recipe.fit(
-            seen,
-            _look(references, reference_mask, source.profile, args.weights),
-            space=args.space,
-            strength=args.strength,
-            key=jax.random.key(args.seed),
-            bases=args.bases,
-            method=args.method or suited_method(relaxed, DEFAULT_METHOD),
-            **asdict(relaxed),
-        )
+        look = _look(references, reference_mask, source.profile, args.weights)
+        fitted = recipe.fit(seen, look, key=jax.random.key(args.seed), **matching(args))
     step("applying")
     result = apply(fitted, seen)
     step("writing")

@@ -1,0 +1,133 @@
+"""What a batch has done so far, kept in its folder: a table that survives being killed."""
+
+import contextlib
+import csv
+import hashlib
+import io
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+NAME = "manifest.csv"
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line: a pair, what became of it, and from what.
+
+    Attributes:
+        row: its number in the list of pairs, from 1.
+        source, reference: as in that list. output: within the folder.
+        status: DONE or FAILED. message: why it failed.
+        digest: of the output. source_digest, reference_digest: of what it was made from.
+        settings: how it was made, and by which version.
+    """
+
+    row: str
+    source: str
+    reference: str
+    output: str
+    status: str
+    message: str = ""
+    digest: str = ""
+    source_digest: str = ""
+    reference_digest: str = ""
+    settings: str = ""
+
+
+HEADER = tuple(field.name for field in fields(Entry))
+
+
+def digest(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+class Manifest:
+    """The table of a folder, to which threads may append.
+
+    A picture's line is on the disk before the picture has its name. Killed in between, the line
+    speaks of a file that is not there; but no picture is without its line.
+
+    Raises:
+        ValueError: where a file of that name is something else.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / NAME
+        self.entries = _read(self.path) if self.path.exists() else []
+        self._lock = threading.Lock()
+
+    def find(self, output: str, content: str) -> Entry | None:
+        """The line that tells how an output of this digest was made, as of the last `rewrite`."""
+        for entry in reversed(self.entries):
+            if (entry.output, entry.digest) == (output, content):
+                return entry
+        return None
+
+    def append(self, entry: Entry) -> None:
+        """Add a line; it is on the disk when this returns."""
+        with self._lock, self.path.open("ab") as file:
+            file.write(_lines(astuple(entry)))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rewrite(self, entries: Iterable[Entry]) -> None:
+        """Replace the whole table, at once; a torn line goes with it."""
+        from jaxcolor.image.files import aside
+
+        self.entries = list(entries)
+        with aside(self.path) as temporary:
+            temporary.write_bytes(_lines(HEADER, *map(astuple, self.entries)))
+
+
+def _lines(*rows: tuple[str, ...]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _read(path: Path) -> list[Entry]:
+    """Every whole line; the last may be torn."""
+    header, *lines = path.read_bytes().decode(errors="replace").split("\n")[:-1] or [""]
+    if header != ",".join(HEADER):
+        raise ValueError(f"{path}: is not the manifest of a batch; name another folder")
+    return [Entry(*row) for row in csv.reader(lines) if len(row) == len(HEADER)]
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other batches out of a folder; a process that dies lets go of it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows cannot lock a folder
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise ValueError(f"{folder}: another batch is at work there") from error
+    except OSError:  # nor can some network drives
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def sweep(paths: Iterable[Path]) -> None:
+    """Remove what `files.aside` left beside these paths in a run that was killed."""
+    ours = {(path.parent, path.stem, path.suffix) for path in paths}
+    for folder in {parent for parent, _, _ in ours if parent.is_dir()}:
+        for path in folder.iterdir():
+            # twice aside where a picture, itself written aside, waited for its line
+            parts = re.fullmatch(r"\.{1,2}(.+?)(?:\.\d+\.tmp){1,2}(\.\w+)", path.name)
+            if parts and (folder, *parts.groups()) in ours:
+                path.unlink()

@@ -1,0 +1,178 @@
+"""Many pairs of picture files: each file read and reduced once, several pairs at a time."""
+
+import os
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TypeVar
+
+from jaxcolor.image import files
+from jaxcolor.image.apply import apply
+from jaxcolor.image.keys import KEYS
+from jaxcolor.image.pixels import Pixels, view
+from jaxcolor.maps import ColorMap
+from jaxcolor.recipes import transfer
+from jaxcolor.recipes.look import Look
+
+ROOM = 1 << 28  # pixels that an album keeps: about a gigabyte
+WORKERS = min(4, os.cpu_count() or 1)  # pairs at a time; a fit keeps one core busy
+
+Fit = Callable[[Pixels, Look], ColorMap]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture of an `Album`.
+
+    Attributes:
+        picture: its pixels and profile.
+        seen: the pixels as rows, for every fit and apply that has it as its source.
+        look: what every fit to it aims at.
+    """
+
+    picture: files.Picture
+    seen: Pixels
+    look: Look
+
+
+class Album:
+    """Pictures by path, each read and reduced once; the least recently used give way.
+
+    Threads may share it.
+
+    Args:
+        room: how many pixels to keep. A picture counts 2^24 more than it has, for the table of its
+            colours; the one in use stays however large it is.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> import numpy as np
+        >>> path = Path(mkdtemp()) / "grey.png"
+        >>> files.write(path, files.Picture(np.full((2, 3), 99, np.uint8)))
+        >>> album = Album()
+        >>> album.open(path).picture.pixels.shape, album.open(path) is album.open(path)
+        ((2, 3), True)
+    """
+
+    def __init__(self, room: int = ROOM):
+        self._room = room
+        self._kept: OrderedDict[tuple, Opened] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def open(self, path: str | PathLike) -> Opened:
+        """The picture in a file; errors as `files.read`, and ValueError for NaN in it."""
+        return self._once((path,), path, lambda: files.read(path))
+
+    def convert(self, path: str | PathLike, profile: bytes | None) -> Opened:
+        """It in the encoding of another profile, as a reference for pictures that have that."""
+        own = self.open(path)
+        if own.picture.profile == profile:
+            return own
+        return self._once((path, profile), path, lambda: files.convert(own.picture, profile))
+
+    def _once(self, key: tuple, path: str | PathLike, make: Callable[[], files.Picture]) -> Opened:
+        # one thread at a time: two would read the same file, and mix up `warnings.catch_warnings`
+        with self._lock:
+            if key not in self._kept:
+                picture = make()
+                seen = view(picture.pixels, None, Path(path).name)
+                self._make_room(_size(seen))
+                self._kept[key] = Opened(picture, seen, Look([seen]))
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+    def _make_room(self, size: int) -> None:
+        size += sum(_size(one.seen) for one in self._kept.values())
+        while self._kept and size > self._room:
+            _, gone = self._kept.popitem(last=False)
+            size -= _size(gone.seen)
+
+
+def _size(seen: Pixels) -> int:
+    return len(seen) + KEYS
+
+
+def transfer_pair(
+    source: str | PathLike, reference: str | PathLike, fit: Fit, album: Album
+) -> files.Picture:
+    """The picture in one file with the colours of that in another; what `transfer_pairs` repeats.
+
+    Errors as `Album.open` and `fit`.
+    """
+    own = album.open(source)
+    goal = album.convert(reference, own.picture.profile)
+    return files.Picture(apply(fit(own.seen, goal.look), own.seen), own.picture.profile)
+
+
+def transfer_pairs(
+    pairs: Iterable[tuple[str | PathLike, str | PathLike]],
+    fit: Fit = transfer.fit,
+    *,
+    album: Album | None = None,
+) -> Iterator[files.Picture | Exception]:
+    """The first picture of each pair with the colours of the second, one after another.
+
+    A file that occurs often is read and reduced once, while it stays in the album, and a few pairs
+    are under way at a time. All 8-bit pictures, of whatever sizes, share the compiled programs.
+
+    Args:
+        pairs: the paths of source and reference.
+        fit: what makes the map; `functools.partial(jaxcolor.fit, method="sliced")`, say.
+        album: where pictures stay; one of its own by default.
+
+    Yields:
+        For every pair, in their order, the picture in the source's profile; for one that cannot
+        be done, the error.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> import numpy as np
+        >>> folder = Path(mkdtemp())
+        >>> for v in (50, 150):
+        ...     files.write(folder / f"{v}.png", files.Picture(np.full((4, 4, 3), v, np.uint8)))
+        >>> result, failure = transfer_pairs(
+        ...     [(folder / "50.png", folder / "150.png"), (folder / "50.png", folder / "none.png")]
+        ... )
+        >>> result.pixels[0, 0], type(failure)
+        (array([150, 150, 150], dtype=uint8), <class 'FileNotFoundError'>)
+    """
+    album = Album() if album is None else album
+
+    def one(pair: tuple[str | PathLike, str | PathLike]) -> files.Picture | Exception:
+        try:
+            return transfer_pair(*pair, fit, album)
+        except Exception as error:
+            return error
+
+    return side_by_side(one, pairs)
+
+
+def side_by_side(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int = WORKERS
+) -> Generator[Result, None, None]:
+    """function of each item, in their order, from a few threads that are never far ahead.
+
+    An error, or the end of interest, stops it: what is under way is finished, no more begun.
+
+    Example:
+        >>> list(side_by_side(abs, [-1, 2, -3]))
+        [1, 2, 3]
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        begun = deque()
+        try:
+            for item in items:
+                begun.append(pool.submit(function, item))
+                if len(begun) > 2 * workers:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for one in begun:
+                one.cancel()
