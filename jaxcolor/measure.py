@@ -132,10 +132,14 @@ def pad(mu: Measure, size: int | None = None) -> Measure:
     size = padded_size(n) if size is None else size
     if size < n:
         raise ValueError(f"cannot pad {n} points to {size}: size must be at least {n}")
-    points = jnp.concatenate(
-        [mu.points, jnp.broadcast_to(mu.points[:1], (size - n, mu.points.shape[1]))]
-    )
-    return Measure(points, jnp.concatenate([mu.weights, jnp.zeros(size - n, mu.weights.dtype)]))
+    points, weights, xp = mu.points, mu.weights, jnp
+    if not any(isinstance(leaf, Tracer) for leaf in (points, weights)):
+        # in NumPy: nothing to compile for every new n
+        points, weights, xp = np.asarray(points), np.asarray(weights), np
+    first = xp.broadcast_to(points[:1], (size - n, points.shape[1]))
+    points = xp.concatenate([points, first])
+    weights = xp.concatenate([weights, xp.zeros(size - n, weights.dtype)])
+    return Measure(jnp.asarray(points), jnp.asarray(weights))
 
 
 def stack(*measures: Measure) -> Measure:

@@ -5,7 +5,7 @@ import sys
 import warnings
 
 import jaxcolor
-from jaxcolor.cli import batch, compare, demo, harmonize, lut, transfer
+from jaxcolor.cli import batch, compare, demo, harmonize, lut, morph, transfer
 from jaxcolor.cli.common import Parser, describe
 from jaxcolor.recipes import known
 
@@ -16,6 +16,7 @@ COMMANDS = {
     "lut": lut,
     "demo": demo,
     "batch": batch,
+    "morph": morph,
 }
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
-from jaxcolor.image.keys import pack, unpack
+from jaxcolor.image.keys import unpack
 from jaxcolor.image.pixels import (
     BLOCK,
     TILE,
@@ -68,13 +68,13 @@ def apply(
 
 
 def _apply_by_color(color_map: ColorMap, pixels: Pixels, out: np.ndarray) -> None:
-    keys, index = pixels.palette.keys, pixels.palette.index
+    keys, place = pixels.palette.keys, pixels.palette.place
     rgbx = np.zeros((len(keys), 4), np.uint8)
     rgbx[:, :3] = from_float(evaluate(color_map, unpack(keys) / np.float32(255)), out.dtype)
     mapped = rgbx.view(np.uint32)[:, 0]
 
     def look_up(rows: slice) -> None:
-        found = np.take(mapped, np.take(index, pack(pixels.rgb(rows))))
+        found = np.take(mapped, place[rows])
         _store(found.view(np.uint8).reshape(-1, 4)[:, : out.shape[1]], pixels, rows, out)
 
     each(look_up, pixels.tiles(BLOCK))

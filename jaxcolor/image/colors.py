@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxcolor.image.keys import morton_order, pack, unpack
+from jaxcolor.image.keys import morton_order, unpack
 from jaxcolor.image.pixels import BLOCK, Pixels, each, evaluate
 from jaxcolor.image.spaces import luminance
 from jaxcolor.maps import Space
@@ -24,14 +24,13 @@ DEEP_ROWS = 1 << 20  # rows of a 16-bit or float picture that are looked at for 
 
 def tally(pixels: Pixels) -> np.ndarray:
     """How much of the picture, alpha and mask counted in, has each palette colour (float64)."""
-    keys, index = pixels.palette.keys, pixels.palette.index
+    keys, places = pixels.palette.keys, pixels.palette.place
 
     total = np.zeros(len(keys))
     lock = threading.Lock()
 
     def count(rows: slice) -> None:
-        place = np.take(index, pack(pixels.rgb(rows)))
-        counts = np.bincount(place, pixels.weight(rows), len(keys))
+        counts = np.bincount(places[rows], pixels.weight(rows), len(keys))
         with lock:
             np.add(total, counts, out=total)
 

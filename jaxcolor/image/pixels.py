@@ -1,6 +1,7 @@
 """A picture seen as rows of colour, with what each row weighs; checks; slicing into tiles."""
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,11 +27,17 @@ class Palette:
 
     Attributes:
         keys: (n,) their keys, ascending.
-        index: (2^24,) position in `keys` of every key that occurs.
+        place: (N,) int32, position in `keys` of every pixel's colour.
     """
 
     keys: np.ndarray
-    index: np.ndarray
+    place: np.ndarray
+
+
+# over all keys: to touch them anew for each picture costs more than all else
+_TABLES = threading.Lock()
+_SEEN = np.zeros(KEYS, bool)
+_INDEX = np.empty(KEYS, np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +94,25 @@ class Pixels:
     @cached_property
     def palette(self) -> Palette:
         """Of an 8-bit picture; a fit and an apply share it."""
-        seen = np.zeros(KEYS, bool)
+        place = np.empty(len(self), np.int32)
+        packed = place.view("<u4")
 
         def mark(rows: slice) -> None:
-            seen[pack(self.rgb(rows))] = True
+            packed[rows] = pack(self.rgb(rows))
+            _SEEN[packed[rows]] = True
 
-        each(mark, self.tiles(BLOCK))
-        keys = np.flatnonzero(seen).astype(np.uint32)
-        index = np.zeros(KEYS, np.int32)
-        index[keys] = np.arange(len(keys), dtype=np.int32)
-        return Palette(keys, index)
+        def look_up(rows: slice) -> None:
+            place[rows] = np.take(_INDEX, packed[rows])
+
+        with _TABLES:
+            try:
+                each(mark, self.tiles(BLOCK))
+                keys = np.flatnonzero(_SEEN).astype(np.uint32)
+            finally:
+                _SEEN[:] = False
+            _INDEX[keys] = np.arange(len(keys), dtype=np.int32)
+            each(look_up, self.tiles(BLOCK))
+        return Palette(keys, place)
 
 
 def view(

@@ -12,16 +12,15 @@ from typing import TypeVar
 
 from jaxcolor.image import files
 from jaxcolor.image.apply import apply
-from jaxcolor.image.keys import KEYS
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.maps import ColorMap
 from jaxcolor.recipes import transfer
 from jaxcolor.recipes.look import Look
 
-ROOM = 1 << 28  # pixels that an album keeps: about a gigabyte
+ROOM = 1 << 27  # pixels that an album keeps: about a gigabyte
 WORKERS = min(4, os.cpu_count() or 1)  # pairs at a time; a fit keeps one core busy
 
-Fit = Callable[[Pixels, Look], ColorMap]
+Fit = Callable[[Look, Look], ColorMap]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -32,8 +31,8 @@ class Opened:
 
     Attributes:
         picture: its pixels and profile.
-        seen: the pixels as rows, for every fit and apply that has it as its source.
-        look: what every fit to it aims at.
+        seen: the pixels as rows, for every apply.
+        look: what every fit from or to it asks for.
     """
 
     picture: files.Picture
@@ -47,8 +46,7 @@ class Album:
     Threads may share it.
 
     Args:
-        room: how many pixels to keep. A picture counts 2^24 more than it has, for the table of its
-            colours; the one in use stays however large it is.
+        room: how many pixels to keep; the picture in use stays however large it is.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -82,20 +80,16 @@ class Album:
             if key not in self._kept:
                 picture = make()
                 seen = view(picture.pixels, None, Path(path).name)
-                self._make_room(_size(seen))
+                self._make_room(len(seen))
                 self._kept[key] = Opened(picture, seen, Look([seen]))
             self._kept.move_to_end(key)
             return self._kept[key]
 
     def _make_room(self, size: int) -> None:
-        size += sum(_size(one.seen) for one in self._kept.values())
+        size += sum(len(one.seen) for one in self._kept.values())
         while self._kept and size > self._room:
             _, gone = self._kept.popitem(last=False)
-            size -= _size(gone.seen)
-
-
-def _size(seen: Pixels) -> int:
-    return len(seen) + KEYS
+            size -= len(gone.seen)
 
 
 def transfer_pair(
@@ -107,7 +101,7 @@ def transfer_pair(
     """
     own = album.open(source)
     goal = album.convert(reference, own.picture.profile)
-    return files.Picture(apply(fit(own.seen, goal.look), own.seen), own.picture.profile)
+    return files.Picture(apply(fit(own.look, goal.look), own.seen), own.picture.profile)
 
 
 def transfer_pairs(

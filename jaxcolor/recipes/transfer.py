@@ -23,7 +23,7 @@ from jaxcolor.recipes import (
     known,
 )
 from jaxcolor.recipes.coupled import POINTS, couple
-from jaxcolor.recipes.look import Look, as_look, encode, in_space
+from jaxcolor.recipes.look import Look, as_look, encode
 from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.transport import gaussian, line, sliced
 
@@ -31,7 +31,7 @@ Reference = ArrayLike | Pixels | Look | Sequence[ArrayLike | Pixels]
 
 
 def fit(
-    source: ArrayLike | Pixels,
+    source: ArrayLike | Pixels | Look,
     reference: Reference,
     *,
     method: str = DEFAULT_METHOD,
@@ -54,8 +54,9 @@ def fit(
     Args:
         source, reference: (H, W), (H, W, 3) or (H, W, 4), of any two sizes; uint8, uint16 or
             float; or views of them (`image.pixels.view`, mask included), which a fit and an apply
-            can share. Alpha weights the fit. As reference also several pictures, equally or as
-            a `Look` with weights: their barycenter.
+            can share. Alpha weights the fit. A source that is fitted to many references may be
+            a `Look` of one picture, which keeps what it made. As reference also several pictures,
+            equally or as a `Look` with weights: their barycenter.
         method: 'histogram', each channel by itself; 'reinhard', mean and deviation in l alpha
             beta; 'gaussian', mean and covariance; 'sliced', the whole distribution; 'newton',
             'sinkhorn', entropic and 'exact' optimal transport, colour by colour.
@@ -84,7 +85,7 @@ def fit(
         >>> (255 * T(jnp.full((1, 3), 55 / 255))).round()
         Array([[155., 155., 155.]], dtype=float32)
     """
-    source = view(source, mask, "source")
+    own = source if isinstance(source, Look) else Look([view(source, mask, "source")])
     goal = as_look(reference, reference_mask)
     known(method, METHODS, "method")
     if method == "reinhard" and space is not None:
@@ -93,17 +94,17 @@ def fit(
     relaxation.check(method)
     chosen = _space(space, method)
     if method == "reinhard":
-        inner = _moment_fit(gaussian.diagonal, source, goal, chosen)
+        inner = _moment_fit(gaussian.diagonal, own, goal, chosen)
     elif method == "gaussian":
-        inner = _moment_fit(gaussian.between, source, goal, chosen)
+        inner = _moment_fit(gaussian.between, own, goal, chosen)
     elif method == "histogram":
-        inner = line.solve(*_measures(source, goal, chosen, None))
+        inner = line.solve(*_measures(own, goal, chosen, None))
     elif method in COUPLED:
         usual = DEFAULT_BLUR * LIGHTNESS.get(str(space or DEFAULT_SPACE[method]), 1)
-        inner = couple(method, *_measures(source, goal, chosen, POINTS), relaxation, usual)
+        inner = couple(method, *_measures(own, goal, chosen, POINTS), relaxation, usual)
     else:
         key = jax.random.key(0) if key is None else key
-        inner = sliced.solve(*_measures(source, goal, chosen, colors.SAMPLE), key, bases=bases)
+        inner = sliced.solve(*_measures(own, goal, chosen, colors.SAMPLE), key, bases=bases)
     return _finish(chosen, inner, strength)
 
 
@@ -138,8 +139,8 @@ def reinhard(
     if not floor > 0:
         raise ValueError(f"floor must be above 0, got {floor}")
     space = spaces.LAlphaBeta(floor, linear)
-    seen, goal = view(source, mask, "source"), as_look(reference, reference_mask)
-    return _finish(space, _moment_fit(gaussian.diagonal, seen, goal, space), 1.0)
+    own, goal = Look([view(source, mask, "source")]), as_look(reference, reference_mask)
+    return _finish(space, _moment_fit(gaussian.diagonal, own, goal, space), 1.0)
 
 
 def _space(space: str | maps.Space | None, method: str) -> maps.Space:
@@ -149,18 +150,20 @@ def _space(space: str | maps.Space | None, method: str) -> maps.Space:
     return space
 
 
-def _moment_fit(solver, source: Pixels, goal: Look, space: maps.Space) -> maps.Affine:
-    both = *colors.moments(source, space), *goal.moments(space, source.grey)
+def _moment_fit(solver, own: Look, goal: Look, space: maps.Space) -> maps.Affine:
+    [source] = own.pictures
+    both = *own.moments(space), *goal.moments(space, source.grey)
     return solver(*(jnp.asarray(part, source.dtype) for part in both))
 
 
 def _measures(
-    source: Pixels, goal: Look, space: maps.Space, size: int | None
+    own: Look, goal: Look, space: maps.Space, size: int | None
 ) -> tuple[Measure, Measure]:
     """Both sides' measures, in the coordinates of the space and the source's dtype."""
-    mu = colors.every_color(source) if size is None else colors.sample(source, size=size)
+    [source] = own.pictures
+    mu = own.measure(space, source.dtype, size=size)
     nu = goal.measure(space, source.dtype, size=size, neutral=source.grey)
-    return in_space(space, mu, source.dtype), nu
+    return mu, nu
 
 
 def _finish(space: maps.Space, inner: maps.ColorMap, strength: float) -> maps.ColorMap:

@@ -1,7 +1,7 @@
 """Entropic barycenters of densities on one grid, plain and debiased.
 
-Alternating projections in the log domain, accelerated: every pass is a log-sum-exp over the grid, one
-axis after another (`grid`), so memory is a few times that of the densities.
+Alternating projections in the log domain, accelerated: every pass is a log-sum-exp over the grid,
+one axis after another (`grid`), so memory is a few times that of the densities.
 """
 
 import jax
@@ -13,7 +13,6 @@ from jaxcolor.measure import Grid
 from jaxcolor.transport import anderson
 from jaxcolor.transport.grid import Axes, GridKernel
 from jaxcolor.tree import pytree, static
-
 
 FLOOR = 1e-2  # how much a residual counts at least, or nothing would keep it from overflow
 # debiased, the error falls like 1 / steps in the end: in the tails there is nothing to hold on to

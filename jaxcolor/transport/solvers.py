@@ -1,19 +1,22 @@
 """The door: two measures in, a coupling out, whatever the method and whoever computes."""
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from jaxcolor.iterate import default_tol
-from jaxcolor.measure import Measure
-from jaxcolor.transport import backends, batch, newton, sinkhorn
+from jaxcolor.measure import Grid, Measure, as_cloud, nodes
+from jaxcolor.transport import backends, batch, newton, pyramid, sinkhorn
 from jaxcolor.transport import exact as exact_
 from jaxcolor.transport import problem as pb
 from jaxcolor.transport.costs import Cost, SqEuclidean
 from jaxcolor.transport.coupling import Coupling, Start, cast, potential
-from jaxcolor.transport.kernels import Cloud
+from jaxcolor.transport.grid import GridKernel
+from jaxcolor.transport.kernels import Cloud, Kernel
 from jaxcolor.transport.marginals import BALANCED, Marginal
 from jaxcolor.transport.problem import Problem
 from jaxcolor.transport.sparse import SparseCoupling
@@ -21,7 +24,7 @@ from jaxcolor.transport.sparse import SparseCoupling
 SQUARED = SqEuclidean()
 MODULES = {"newton": newton, "sinkhorn": sinkhorn}
 
-Init = Start | Coupling | Callable[[Measure, Measure, Array], Start | None] | None
+Init = Start | Coupling | Callable[[Any, Any, Array], Start | None] | None
 
 
 def epsilon_from_blur(blur: float) -> float:
@@ -45,8 +48,8 @@ def rho_from_reach(reach: float) -> float:
 
 
 def solve(
-    source: Measure,
-    target: Measure,
+    source: Measure | Grid,
+    target: Measure | Grid,
     *,
     epsilon: float | Array | None = None,
     cost: Cost = SQUARED,
@@ -67,7 +70,7 @@ def solve(
 
     Args:
         source: n points x_i with weights a. target: m points y_j with weights b. Zero weights are
-            padding.
+            padding. Two `Grid`s, whose nodes count in C order, are solved axis by axis.
         epsilon: regularisation > 0 in units of the cost; for "exact" leave it out. Blur of
             GeomLoss: `epsilon_from_blur`.
         cost: `SqEuclidean()`, `Euclidean()`, `Lp(p)` or a pytree of your own.
@@ -77,8 +80,9 @@ def solve(
         backend: who computes: by default "jax"; "ott", "pot" for sinkhorn; "pot", "scipy" for
             exact; or a function (problem, tol, max_steps) -> (f, g). See `CAPABILITIES`.
         init: where to begin: a `Start`, the `Coupling` of a similar problem (whose support may
-            differ), or a function (source, target, epsilon) -> Start or None. Never worse than
-            starting cold: the higher dual value is taken. Not differentiated.
+            differ), or a function (source, target, epsilon) -> Start or None, such as
+            `coarse_to_fine` for grids. Never worse than starting cold: the higher dual value is
+            taken. Not differentiated.
         tol: on the error, row plus column L1 violation in units of the mass; by default 1e-4 in
             float32, 1e-8 in float64.
         max_steps: of the method; by default 100 for newton, 2,000 (blocks of ten) for sinkhorn.
@@ -100,13 +104,13 @@ def solve(
     Reference:
         Peyre, Cuturi (2019), Computational Optimal Transport, chapters 4 and 10.
     """
-    _check(source, target, epsilon, method, batched=False)
     backend = backends.choose(method, backend)
     backends.check_marginals(method, backend, source_marginal, target_marginal)
-    kernel = Cloud(source.points, target.points, cost)
+    kernel, a, b = _costs(source, target, cost, separable=backend == "jax")
+    _check_epsilon(epsilon, method)
     if method == "exact":
-        return exact_.solve(kernel, source.weights, target.weights, backend=str(backend))
-    p = pb.make(kernel, source.weights, target.weights, epsilon, source_marginal, target_marginal)
+        return exact_.solve(kernel, a, b, backend=str(backend))
+    p = pb.make(kernel, a, b, epsilon, source_marginal, target_marginal)
     if backend != "jax":
         adapter = backend if callable(backend) else backends.ADAPTERS[str(backend)]
         tol = default_tol(p.b.dtype) if tol is None else tol
@@ -114,6 +118,58 @@ def solve(
     module = MODULES[method]
     start = cast(_start(init, source, target, p.epsilon), p.b.dtype)
     return module.solve_problem(p, start, module.options(p.b.dtype, tol, max_steps))
+
+
+def coarse_to_fine(
+    source: Grid,
+    target: Grid,
+    epsilon: Array,
+    *,
+    source_marginal: Marginal = BALANCED,
+    target_marginal: Marginal = BALANCED,
+    method: str = "newton",
+) -> Start | None:
+    """Where `solve` may begin on grids: the same problem on grids four times as coarse, roughly.
+
+    Worth its compilation where epsilon is small or many problems are solved; for other marginals
+    or methods say so with `functools.partial`.
+
+    Args:
+        source, target, epsilon: as for `solve`, whose `init` this is.
+        source_marginal, target_marginal, method: of the coarse problem.
+
+    Returns:
+        A `Start`; None for grids of up to 32 nodes an axis.
+
+    Example:
+        >>> axis = jnp.linspace(0, 1, 64)
+        >>> mu, nu = (Grid((axis,), jnp.exp(-(((axis - c) / 0.1) ** 2))) for c in (0.3, 0.6))
+        >>> mu, nu = (Grid(d.axes, d.weights / d.weights.sum()) for d in (mu, nu))
+        >>> coupling = solve(mu, nu, epsilon=1e-3, init=coarse_to_fine)
+        >>> round(float(coupling.value), 2)
+        0.09
+    """
+    level = pyramid.coarser(source, target, jnp.asarray(epsilon))
+    if level is None:
+        return None
+    source, coarse, epsilon = level
+    coupling = solve(
+        source,
+        coarse,
+        epsilon=epsilon,
+        source_marginal=source_marginal,
+        target_marginal=target_marginal,
+        method=method,
+        init=functools.partial(
+            coarse_to_fine,
+            source_marginal=source_marginal,
+            target_marginal=target_marginal,
+            method=method,
+        ),
+        tol=pyramid.TOL,
+    )
+    assert isinstance(coupling, Coupling)
+    return Start(pyramid.extend(coupling, source.axes, target.axes), epsilon)
 
 
 def solve_batch(
@@ -151,7 +207,7 @@ def solve_batch(
         ValueError: as `solve`.
 
     Example:
-        >>> from jaxcolor.measure import Measure
+        >>> from jaxcolor.measure import Grid, Measure, as_cloud, nodes
         >>> x = jnp.zeros((4, 2, 1)) + jnp.array([[0.0], [1.0]])
         >>> mu, nu = Measure(x, jnp.full((4, 2), 0.5)), Measure(x + 2, jnp.full((4, 2), 0.5))
         >>> [round(float(v), 2) for v in solve_batch(mu, nu, epsilon=0.1).value]
@@ -160,7 +216,8 @@ def solve_batch(
     if method not in MODULES or backend not in (None, "jax"):
         offered = ", ".join(MODULES)
         raise ValueError(f"solve_batch runs {offered} on jax, got {method!r} on {backend!r}")
-    _check(sources, targets, epsilon, method, batched=True)
+    _check(sources, targets, batched=True)
+    _check_epsilon(epsilon, method)
     backends.check_marginals(method, "jax", source_marginal, target_marginal)
     if lanes is not None and lanes < 1:
         raise ValueError(f"lanes must be at least 1, got {lanes}")
@@ -169,7 +226,30 @@ def solve_batch(
     return batch.solve_all(MODULES[method], p, cast(init, p.b.dtype), chosen, lanes)
 
 
-def _check(source: Measure, target: Measure, epsilon, method: str, batched: bool) -> None:
+def _costs(
+    source: Measure | Grid, target: Measure | Grid, cost: Cost, separable: bool
+) -> tuple[Kernel, Array, Array]:
+    """The costs between two measures, and their weights; `separable` where axes may be kept."""
+    if isinstance(source, Grid) and isinstance(target, Grid):
+        if len(source.axes) != len(target.axes):
+            counts = len(source.axes), len(target.axes)
+            raise ValueError(f"source and target differ in dimension: {counts[0]} and {counts[1]}")
+        if separable and isinstance(cost, SqEuclidean):
+            kernel = GridKernel(_axes(source, "source"), _axes(target, "target"))
+            return kernel, source.weights.ravel(), target.weights.ravel()
+    source, target = (as_cloud(mu) if isinstance(mu, Grid) else mu for mu in (source, target))
+    _check(source, target, batched=False)
+    return Cloud(source.points, target.points, cost), source.weights, target.weights
+
+
+def _axes(density: Grid, name: str) -> tuple[Array, ...]:
+    sizes = tuple(axis.shape[0] for axis in density.axes)
+    if density.weights.shape != sizes:
+        raise ValueError(f"{name} has weights {density.weights.shape} on a grid of {sizes}")
+    return density.axes
+
+
+def _check(source: Measure, target: Measure, batched: bool) -> None:
     rank = 3 if batched else 2
     form = "(B, n, d)" if batched else "(n, d)"
     for name, mu in (("source", source), ("target", target)):
@@ -184,18 +264,25 @@ def _check(source: Measure, target: Measure, epsilon, method: str, batched: bool
     if batched and source.points.shape[0] != target.points.shape[0]:
         counts = source.points.shape[0], target.points.shape[0]
         raise ValueError(f"as many sources as targets are needed, got {counts[0]} and {counts[1]}")
+
+
+def _check_epsilon(epsilon, method: str) -> None:
     if method == "exact" and epsilon is not None:
         raise ValueError("exact has no entropy: leave epsilon out, or use method='newton'")
     if method != "exact" and epsilon is None:
         raise ValueError(f"{method} needs epsilon, the regularisation in units of the cost")
 
 
-def _start(init: Init, source: Measure, target: Measure, epsilon: Array) -> Start | None:
+def _start(init: Init, source, target, epsilon: Array) -> Start | None:
     if init is None or isinstance(init, Start):
         return init
     if isinstance(init, Coupling):
         if isinstance(init.kernel, Cloud):
-            return Start(potential(init, target.points, axis=0), init.epsilon)
+            points = nodes(target.axes) if isinstance(target, Grid) else target.points
+            return Start(potential(init, points, axis=0), init.epsilon)
+        if isinstance(init.kernel, GridKernel) and isinstance(target, Grid):
+            axes = init.kernel.x, target.axes
+            return Start(pyramid.extend(init, *axes), init.epsilon)
         return Start(init.g, init.epsilon)
     return init(source, target, epsilon)
 

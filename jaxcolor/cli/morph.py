@@ -1,0 +1,122 @@
+"""`jaxcolor morph`: one look, or one shape, turning into another."""
+
+import argparse
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxcolor.cli.common import (
+    add_matching,
+    add_overwrite,
+    matching,
+    number,
+    out_folder,
+    progress,
+    start_jax,
+)
+
+EPILOG = """examples:
+  jaxcolor morph noon.jpg dusk.jpg -o evening --steps 24
+  jaxcolor morph noon.jpg dusk.jpg -o evening --steps 24 --method sliced
+  jaxcolor morph duck.png heart.png -o frames --steps 30 --shapes
+
+Frames are numbered from 1 and named after A: evening/noon_01.jpg, ... The first is A itself. With
+--shapes they are grey PNG pictures."""
+
+
+def add(commands, name: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help="turn one look, or one shape, into another",
+        description="Write A on its way to the look of B, in N steps (displacement interpolation).",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("first", metavar="A", help="the picture to begin with")
+    parser.add_argument("second", metavar="B", help="the picture whose look, or shape, to end with")
+    parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder to write to")
+    parser.add_argument(
+        "--steps",
+        type=number(2, 10_000, int),
+        default=10,
+        metavar="N",
+        help="frames, A and the end counted (default: 10)",
+    )
+    parser.add_argument(
+        "--shapes",
+        action="store_true",
+        help="move the ink of A to that of B: both are taken as dark shapes on a light ground, or "
+        "light ones on a dark",
+    )
+    parser.add_argument(
+        "--size",
+        type=number(8, 256, int),
+        default=128,
+        metavar="N",
+        help="with --shapes: pixels along the longer side of the frames (default: 128)",
+    )
+    add_matching(parser)
+    add_overwrite(parser)
+    parser.set_defaults(run=run, parser=parser)
+
+
+def check_usage(args: argparse.Namespace) -> list[Path]:
+    """Where each frame goes; what makes no sense ends with exit 2."""
+    plain = args.parser.parse_args([args.first, args.second, "-o", args.out])
+    colour = ("method", "space", "strength", "bases", "seed", "marginal", "reach", "limits", "blur")
+    if args.shapes and any(getattr(args, name) != getattr(plain, name) for name in colour):
+        args.parser.error("--shapes moves ink, not colours: leave --method and its options out")
+    if not args.shapes and args.size != plain.size:
+        args.parser.error("--size goes with --shapes: otherwise frames have the size of A")
+    matching(args)
+    first = Path(args.first)
+    suffix = ".png" if args.shapes else first.suffix
+    digits = max(2, len(str(args.steps)))
+    paths = [
+        Path(args.out) / f"{first.stem}_{k:0{digits}d}{suffix}" for k in range(1, args.steps + 1)
+    ]
+    for image in (args.first, args.second):
+        if Path(image).resolve() in {path.resolve() for path in paths}:
+            args.parser.error(f"{image} would be replaced by a frame: name another folder")
+    return paths
+
+
+def run(args: argparse.Namespace) -> None:
+    paths = check_usage(args)
+    from jaxcolor.image import files
+
+    folder = out_folder(args.out)
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with progress(args.steps + 2, "morph") as step:
+            for path in paths:
+                files.check_output(path, args.overwrite)
+            step("reading")
+            first, second = files.read(args.first), files.read(args.second)
+            files.check_alpha(paths[0], first)
+            start_jax()
+            step("fitting")
+            profile = None if args.shapes else first.profile
+            for path, pixels in zip(paths, _frames(args, first, second), strict=True):
+                step(path.name)
+                files.write(path, files.Picture(pixels, profile))
+    except BaseException:
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    print(f"{paths[0]} .. {paths[-1].name}: {args.steps} frames")
+
+
+def _frames(args: argparse.Namespace, first, second) -> Iterator:
+    import jax
+
+    from jaxcolor.image import files
+    from jaxcolor.recipes import morph
+    from jaxcolor.recipes.transfer import fit
+
+    if args.shapes:
+        return morph.shapes(first.pixels, second.pixels, args.steps, size=args.size)
+    chosen = functools.partial(fit, key=jax.random.key(args.seed), **matching(args))
+    goal = files.convert(second, first.profile).pixels
+    return morph.looks(first.pixels, goal, args.steps, fit=chosen)
