@@ -38,6 +38,7 @@ __all__ = [
     "average",
     "bake",
     "check",
+    "coarse_to_fine",
     "compress",
     "confidence",
     "epsilon_from_blur",
@@ -85,7 +86,13 @@ _HOME = {
     "jaxcolor.transport.kernels": ("Cloud", "Dense"),
     "jaxcolor.transport.marginals": ("KL", "TV", "Balanced", "Range"),
     "jaxcolor.transport.quantize": ("compress", "quantize"),
-    "jaxcolor.transport.solvers": ("epsilon_from_blur", "rho_from_reach", "solve", "solve_batch"),
+    "jaxcolor.transport.solvers": (
+        "coarse_to_fine",
+        "epsilon_from_blur",
+        "rho_from_reach",
+        "solve",
+        "solve_batch",
+    ),
     "jaxcolor.transport.sparse": ("Nearest", "SparseCoupling"),
 }
 
@@ -134,6 +141,7 @@ if TYPE_CHECKING:
     from jaxcolor.transport.marginals import Range as Range
     from jaxcolor.transport.quantize import compress as compress
     from jaxcolor.transport.quantize import quantize as quantize
+    from jaxcolor.transport.solvers import coarse_to_fine as coarse_to_fine
     from jaxcolor.transport.solvers import epsilon_from_blur as epsilon_from_blur
     from jaxcolor.transport.solvers import rho_from_reach as rho_from_reach
     from jaxcolor.transport.solvers import solve as solve
