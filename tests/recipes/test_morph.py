@@ -51,6 +51,7 @@ def test_a_disc_is_moved():
     assert np.mean(np.abs(frames[1].astype(float) - want)) < 0.03 * 255
 
 
+@pytest.mark.slow
 def test_light_on_dark_and_other_sizes():
     first, second = disc((15, 15), 6, ink=255, ground=0), disc((30, 20), 9, (50, 40), 255, 0)
     frames = list(morph.shapes(first, second, 4, size=40))

@@ -56,7 +56,9 @@ def test_grids_that_do_not_match_are_refused():
         solve(Grid(mu.axes, mu.weights[:3]), nu, epsilon=0.1)
 
 
-@pytest.mark.parametrize("marginal", [BALANCED, KL(0.1)], ids=["balanced", "kl"])
+@pytest.mark.parametrize(
+    "marginal", [BALANCED, pytest.param(KL(0.1), marks=pytest.mark.slow)], ids=["balanced", "kl"]
+)
 def test_coarse_to_fine_is_sooner_at_the_same_place(marginal, single):
     mu, nu = histograms(single, 48, 40)
     both = {"source_marginal": marginal, "target_marginal": marginal}
