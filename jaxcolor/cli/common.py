@@ -74,13 +74,7 @@ def add_matching(parser: argparse.ArgumentParser) -> None:
         help=f"colour space to match in: {', '.join(SPACES)}. Pictures are read as sRGB for this, "
         f"whatever their profile (default: {defaults}; reinhard has its own)",
     )
-    parser.add_argument(
-        "--strength",
-        type=number(0, 1),
-        default=1.0,
-        metavar="0..1",
-        help="how much of the change to make: 0 none, 1 all (default: 1)",
-    )
+    add_strength(parser)
     parser.add_argument(
         "--bases",
         type=number(1, 1000, int),
@@ -96,6 +90,17 @@ def add_matching(parser: argparse.ArgumentParser) -> None:
         help="another draw of the sliced method",
     )
     add_coupling(parser)
+
+
+def add_strength(parser: argparse.ArgumentParser) -> None:
+    """How far to go."""
+    parser.add_argument(
+        "--strength",
+        type=number(0, 1),
+        default=1.0,
+        metavar="0..1",
+        help="how much of the change to make: 0 none, 1 all (default: 1)",
+    )
 
 
 def matching(args: argparse.Namespace) -> dict[str, Any]:
@@ -249,6 +254,20 @@ def out_folder(path: str) -> Path:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: is a file; name a folder")
     return folder
+
+
+@contextlib.contextmanager
+def filled_folder(path: str) -> Iterator[Path]:
+    """That folder, made where there was none; gone again if a failure leaves it empty."""
+    folder = out_folder(path)
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 def describe(error: Exception) -> str:

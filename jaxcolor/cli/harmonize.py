@@ -3,7 +3,15 @@
 import argparse
 from pathlib import Path
 
-from jaxcolor.cli.common import add_overwrite, number, one_of, out_folder, progress, start_jax
+from jaxcolor.cli.common import (
+    add_overwrite,
+    add_strength,
+    filled_folder,
+    number,
+    one_of,
+    progress,
+    start_jax,
+)
 from jaxcolor.recipes import HARMONIZING, SPACES
 
 SHEET = "before_after.png"
@@ -44,13 +52,7 @@ def add(commands, name: str) -> None:
     parser.add_argument(
         "--space", type=one_of(SPACES, "space"), help=f"colour space: {', '.join(SPACES)}"
     )
-    parser.add_argument(
-        "--strength",
-        type=number(0, 1),
-        default=1.0,
-        metavar="0..1",
-        help="how much of the change to make: 0 none, 1 all (default: 1)",
-    )
+    add_strength(parser)
     add_overwrite(parser)
     parser.set_defaults(run=run, parser=parser)
 
@@ -77,28 +79,20 @@ def run(args: argparse.Namespace) -> None:
     paths = check_usage(args)
     from jaxcolor.image import files
 
-    folder = out_folder(args.out)
-    made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with progress(2 * len(paths) + 2, "harmonize") as step:
-            for path in [*paths, folder / SHEET]:
-                files.check_output(path, args.overwrite)
-            pictures = []
-            for image, path in zip(args.images, paths, strict=True):
-                step(f"reading {Path(image).name}")
-                pictures.append(files.read(image))
-                files.check_alpha(path, pictures[-1])
-            results = _harmonized(args, pictures, step)
-            # nothing is written before all is done
-            for path, picture, pixels in zip(paths, pictures, results, strict=True):
-                files.write(path, files.Picture(pixels, picture.profile))
-            step(SHEET)
-            files.write(folder / SHEET, files.Picture(_sheet(args.images, pictures, results)))
-    except BaseException:
-        if made and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
+    with filled_folder(args.out) as folder, progress(2 * len(paths) + 2, "harmonize") as step:
+        for path in [*paths, folder / SHEET]:
+            files.check_output(path, args.overwrite)
+        pictures = []
+        for image, path in zip(args.images, paths, strict=True):
+            step(f"reading {Path(image).name}")
+            pictures.append(files.read(image))
+            files.check_alpha(path, pictures[-1])
+        results = _harmonized(args, pictures, step)
+        # nothing is written before all is done
+        for path, picture, pixels in zip(paths, pictures, results, strict=True):
+            files.write(path, files.Picture(pixels, picture.profile))
+        step(SHEET)
+        files.write(folder / SHEET, files.Picture(_sheet(args.images, pictures, results)))
     print("\n".join(str(path) for path in [*paths, folder / SHEET]))
 
 

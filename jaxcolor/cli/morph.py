@@ -8,9 +8,9 @@ from pathlib import Path
 from jaxcolor.cli.common import (
     add_matching,
     add_overwrite,
+    filled_folder,
     matching,
     number,
-    out_folder,
     progress,
     start_jax,
 )
@@ -85,26 +85,18 @@ def run(args: argparse.Namespace) -> None:
     paths = check_usage(args)
     from jaxcolor.image import files
 
-    folder = out_folder(args.out)
-    made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with progress(args.steps + 2, "morph") as step:
-            for path in paths:
-                files.check_output(path, args.overwrite)
-            step("reading")
-            first, second = files.read(args.first), files.read(args.second)
-            files.check_alpha(paths[0], first)
-            start_jax()
-            step("fitting")
-            profile = None if args.shapes else first.profile
-            for path, pixels in zip(paths, _frames(args, first, second), strict=True):
-                step(path.name)
-                files.write(path, files.Picture(pixels, profile))
-    except BaseException:
-        if made and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
+    with filled_folder(args.out), progress(args.steps + 2, "morph") as step:
+        for path in paths:
+            files.check_output(path, args.overwrite)
+        step("reading")
+        first, second = files.read(args.first), files.read(args.second)
+        files.check_alpha(paths[0], first)
+        start_jax()
+        step("fitting")
+        profile = None if args.shapes else first.profile
+        for path, pixels in zip(paths, _frames(args, first, second), strict=True):
+            step(path.name)
+            files.write(path, files.Picture(pixels, profile))
     print(f"{paths[0]} .. {paths[-1].name}: {args.steps} frames")
 
 
