@@ -24,7 +24,8 @@ def test_every_command_parses(command):
 
 def test_there_are_commands_to_test():
     assert len(COMMANDS) >= 9
-    assert {c.split()[0] for c in COMMANDS} == {"transfer", "harmonize", "compare", "lut"}
+    told = {"transfer", "harmonize", "morph", "batch", "compare", "lut"}
+    assert {c.split()[0] for c in COMMANDS} == told
 
 
 def test_the_defaults_are_the_ones_it_explains():
