@@ -10,8 +10,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from jaxcolor.image.apply import apply
+from jaxcolor.image.colors import Neutral
 from jaxcolor.image.metrics import as_rgb
-from jaxcolor.image.pixels import Pixels, view
+from jaxcolor.image.pixels import Pixels, evaluate, view
 from jaxcolor.iterate import check
 from jaxcolor.maps import Blend, ColorMap
 from jaxcolor.measure import Grid, nodes
@@ -22,7 +23,6 @@ from jaxcolor.transport.solvers import solve
 
 TOL = 1e-3  # of the plan between two shapes
 SOFT = 1.0  # pixels: what keeps a lattice that is pulled apart from showing
-REC709 = np.array([0.2126, 0.7152, 0.0722])
 
 
 def looks(
@@ -124,7 +124,8 @@ def _check(steps: int) -> None:
 def _shape(picture: ArrayLike, size: int) -> Shape:
     seen = view(picture, None, "picture")
     alpha = seen.weight(slice(0, len(seen)))
-    light = as_rgb(np.asarray(picture)) @ REC709
+    rgb = as_rgb(np.asarray(picture)).astype(np.float32)
+    light = evaluate(Neutral(), rgb.reshape(-1, 3))[:, 0].reshape(rgb.shape[:2])
     if alpha is not None:  # on white
         light = 1 - alpha.reshape(light.shape) * (1 - light)
     light = Image.fromarray(light.astype(np.float32))
