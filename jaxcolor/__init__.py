@@ -51,6 +51,7 @@ __all__ = [
     "potential",
     "quantize",
     "reinhard",
+    "report",
     "rho_from_reach",
     "score",
     "solve",
@@ -63,13 +64,14 @@ __all__ = [
 # for jax
 _HOME = {
     "jaxcolor.image.apply": ("apply",),
-    "jaxcolor.image.lut": ("Lut", "bake"),
+    "jaxcolor.image.bake": ("bake",),
+    "jaxcolor.image.lut": ("Lut",),
     "jaxcolor.iterate": ("Info", "Status", "check"),
     "jaxcolor.maps": ("Affine", "Blend", "ColorMap", "InSpace", "Quantile"),
     "jaxcolor.measure": ("Grid", "Measure", "pad", "point_cloud", "stack"),
     "jaxcolor.recipes.harmonize": ("harmonize",),
     "jaxcolor.recipes.look": ("Look",),
-    "jaxcolor.recipes.score": ("score",),
+    "jaxcolor.recipes.score": ("report", "score"),
     "jaxcolor.recipes.transfer": ("equalizer", "fit", "reinhard", "transfer"),
     "jaxcolor.transport.backends": ("CAPABILITIES",),
     "jaxcolor.transport.costs": ("Cost", "Euclidean", "Lp", "SqEuclidean"),
@@ -98,8 +100,8 @@ _HOME = {
 
 if TYPE_CHECKING:
     from jaxcolor.image.apply import apply as apply
+    from jaxcolor.image.bake import bake as bake
     from jaxcolor.image.lut import Lut as Lut
-    from jaxcolor.image.lut import bake as bake
     from jaxcolor.iterate import Info as Info
     from jaxcolor.iterate import Status as Status
     from jaxcolor.iterate import check as check
@@ -115,6 +117,7 @@ if TYPE_CHECKING:
     from jaxcolor.measure import stack as stack
     from jaxcolor.recipes.harmonize import harmonize as harmonize
     from jaxcolor.recipes.look import Look as Look
+    from jaxcolor.recipes.score import report as report
     from jaxcolor.recipes.score import score as score
     from jaxcolor.recipes.transfer import equalizer as equalizer
     from jaxcolor.recipes.transfer import fit as fit

@@ -8,7 +8,8 @@ import pytest
 
 from jaxcolor.cli import transfer
 from jaxcolor.cli.main import build_parser
-from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, METHODS
+from jaxcolor.recipes import METHODS
+from jaxcolor.recipes.looks import DEFAULT_LOOK, LOOKS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -29,10 +30,9 @@ def test_there_are_commands_to_test():
 
 
 def test_the_defaults_are_the_ones_it_explains():
-    assert f"`{DEFAULT_METHOD}` (default)" in README
-    for method in METHODS:
-        assert f"`{method}`" in README
-    assert DEFAULT_SPACE[DEFAULT_METHOD] in README.lower()
+    assert f"`{DEFAULT_LOOK}` (default)" in README
+    for name in (*LOOKS, *METHODS):
+        assert f"`{name}`" in README
 
 
 def test_python_examples_run(photographs):

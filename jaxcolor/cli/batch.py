@@ -5,7 +5,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import jaxcolor
@@ -13,14 +13,13 @@ from jaxcolor.cli.batch_list import Pair, plain, read_list
 from jaxcolor.cli.batch_manifest import DONE, FAILED, NAME, Entry, Manifest, alone, digest, sweep
 from jaxcolor.cli.common import (
     Parser,
-    add_matching,
     add_overwrite,
     describe,
-    matching,
     out_folder,
     progress,
     start_jax,
 )
+from jaxcolor.cli.matching import add_matching, matching
 
 EPILOG = """PAIRS.csv, its columns in any order:
 
@@ -114,7 +113,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _settings(args: argparse.Namespace) -> str:
-    chosen = matching(args) | {"seed": args.seed}
+    asked = matching(args)
+    chosen = asked.fitting | asdict(asked.finish) | {"strength": args.strength, "seed": args.seed}
     words = [f"{name}={value}" for name, value in chosen.items() if value is not None]
     return " ".join([f"jaxcolor {jaxcolor.__version__}", *words])
 
@@ -168,10 +168,14 @@ def _do(args: argparse.Namespace, job: Job, pairs: list[Pair]) -> dict[str, Entr
     import jax
 
     from jaxcolor.recipes.pairs import Album, side_by_side, transfer_pair
-    from jaxcolor.recipes.transfer import fit
+    from jaxcolor.recipes.transfer import change
 
-    chosen = functools.partial(fit, key=jax.random.key(args.seed), **matching(args))
-    transfer = functools.partial(transfer_pair, fit=chosen, album=Album())
+    asked, key = matching(args), jax.random.key(args.seed)
+
+    def recolor(source, goal):
+        return change(source, goal, asked, key=key).at(args.strength)
+
+    transfer = functools.partial(transfer_pair, transfer=recolor, album=Album())
     results = side_by_side(functools.partial(_one, job, transfer), pairs)
     entries = {}
     with contextlib.closing(results), progress(len(pairs), "batch", unit=" pair") as step:

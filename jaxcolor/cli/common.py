@@ -5,28 +5,10 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from jaxcolor.recipes import (
-    DEFAULT_BLUR,
-    DEFAULT_METHOD,
-    DEFAULT_SPACE,
-    MARGINALS,
-    METHODS,
-    SPACES,
-    known,
-)
-from jaxcolor.recipes.relaxation import Relaxation, suited_method
-
-METHOD_HELP = (
-    "how colours are matched. histogram: red, green and blue each by itself. reinhard: average and "
-    "contrast. gaussian: average, contrast and colour balance together; gentle, no new grain. "
-    "sliced: the whole palette; closest to the reference. newton, sinkhorn: optimal transport of "
-    "the palette, smoothed by --blur; exact: the same unsmoothed. --marginal and --blur call for "
-    "one of these by themselves (default: " + DEFAULT_METHOD + ")"
-)
+from jaxcolor.recipes import known
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,110 +44,6 @@ def number(low: float, high: float, kind: type = float):
         return value
 
     return check
-
-
-def add_matching(parser: argparse.ArgumentParser) -> None:
-    """How the colours of one picture are matched to another's: what `matching` reads."""
-    parser.add_argument("--method", type=one_of(METHODS, "method"), help=METHOD_HELP)
-    defaults = ", ".join(f"{space} for {method}" for method, space in DEFAULT_SPACE.items())
-    parser.add_argument(
-        "--space",
-        type=one_of(SPACES, "space"),
-        help=f"colour space to match in: {', '.join(SPACES)}. Pictures are read as sRGB for this, "
-        f"whatever their profile (default: {defaults}; reinhard has its own)",
-    )
-    add_strength(parser)
-    parser.add_argument(
-        "--bases",
-        type=number(1, 1000, int),
-        default=30,
-        metavar="N",
-        help="rounds of the sliced method; fewer are faster and rougher (default: 30)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=number(0, 2**32 - 1, int),
-        default=0,
-        metavar="N",
-        help="another draw of the sliced method",
-    )
-    add_coupling(parser)
-
-
-def add_strength(parser: argparse.ArgumentParser) -> None:
-    """How far to go."""
-    parser.add_argument(
-        "--strength",
-        type=number(0, 1),
-        default=1.0,
-        metavar="0..1",
-        help="how much of the change to make: 0 none, 1 all (default: 1)",
-    )
-
-
-def matching(args: argparse.Namespace) -> dict[str, Any]:
-    """The options of `add_matching`, but for the seed, as `fit` takes them.
-
-    Those that do not go together are a usage error.
-    """
-    if args.method == "reinhard" and args.space is not None:
-        args.parser.error("reinhard works in its own space: leave --space out")
-    relaxed = relaxation(args, args.method)
-    return {
-        "method": args.method or suited_method(relaxed, DEFAULT_METHOD),
-        "space": args.space,
-        "strength": args.strength,
-        "bases": args.bases,
-        **asdict(relaxed),
-    }
-
-
-def add_coupling(parser: argparse.ArgumentParser) -> None:
-    """What the optimal-transport methods take, in colour distances of the chosen space."""
-    parser.add_argument(
-        "--marginal",
-        type=one_of(MARGINALS, "marginal"),
-        default="balanced",
-        help="must every colour find a partner? balanced: yes. kl: less and less beyond --reach; "
-        "tv: all within --reach, none beyond; range: each counts for LO..HI times itself. Colours "
-        "without a partner stay as they are (default: balanced)",
-    )
-    parser.add_argument(
-        "--reach",
-        type=number(1e-6, 1e6),
-        metavar="R",
-        help="for kl and tv: how far a partner may be, a colour distance in the space (from black "
-        "to white: 1.7 in srgb, 1 in oklab, 100 in lab)",
-    )
-    parser.add_argument(
-        "--range",
-        dest="limits",
-        nargs=2,
-        type=number(0, 1e6),
-        metavar=("LO", "HI"),
-        help="for range: least and greatest share, around 1 (0.5 2: half to twice as much)",
-    )
-    parser.add_argument(
-        "--blur",
-        type=number(1e-6, 1e6),
-        metavar="B",
-        help="for newton and sinkhorn: colour distance to neglect; small is closer, large is "
-        f"smoother (default: {DEFAULT_BLUR}, in lab {100 * DEFAULT_BLUR:g})",
-    )
-
-
-def relaxation(args: argparse.Namespace, method: str | None) -> Relaxation:
-    """The options of `add_coupling`; one that does not go with the others is a usage error.
-
-    `method` is the one asked for, if any was.
-    """
-    limits = None if args.limits is None else tuple(args.limits)
-    asked = Relaxation(args.marginal, args.reach, limits, args.blur)
-    try:
-        asked.check(method or suited_method(asked, DEFAULT_METHOD))
-    except ValueError as error:
-        args.parser.error(str(error))
-    return asked
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

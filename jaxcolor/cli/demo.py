@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from jaxcolor.cli.common import add_overwrite, progress, start_jax
+from jaxcolor.recipes import METHODS
+from jaxcolor.recipes.looks import LOOKS, style
 
 PAIR = ("coffee", "rocket")
 
@@ -47,20 +49,21 @@ def run(args: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         files.check_output(path, args.overwrite, files.FORMATS | {".cube": "cube"})
-    with progress(7, "demo") as step:
+    with progress(len(LOOKS) + len(METHODS) + 2, "demo") as step:
         step("starting")
         start_jax()
-        from jaxcolor.image.apply import apply
+        from jaxcolor.image.pixels import view
         from jaxcolor.recipes.compare import as_sheet, compare
-        from jaxcolor.recipes.transfer import fit
+        from jaxcolor.recipes.look import Look
+        from jaxcolor.recipes.transfer import change
 
-        fitted = fit(source, reference)
-        for path, pixels in zip(paths[:3], (source, reference, apply(fitted, source)), strict=True):
+        whole = change(view(source), Look([reference]), style())
+        for path, pixels in zip(paths[:3], (source, reference, whole.at()), strict=True):
             files.write(path, files.Picture(pixels))
         step("LUT")
-        baked = save_lut(fitted, str(paths[3]), 33, source)
+        baked = save_lut(whole, 1.0, str(paths[3]), 33)
         page = as_sheet(source, reference, compare(source, reference, step))
         files.write(paths[4], files.Picture(page))
     print(f"{paths[2]}: {paths[0]} in the colours of {paths[1]}")
-    print(f"{baked}\n{paths[4]}: every method side by side")
+    print("\n".join([*baked, f"{paths[4]}: every look and method side by side"]))
     print(f"try: jaxcolor transfer {paths[1]} {paths[0]} -o {folder / 'mine.png'}")

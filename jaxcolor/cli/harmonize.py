@@ -4,15 +4,17 @@ import argparse
 from pathlib import Path
 
 from jaxcolor.cli.common import (
+    Parser,
     add_overwrite,
-    add_strength,
     filled_folder,
     number,
     one_of,
     progress,
     start_jax,
 )
-from jaxcolor.recipes import HARMONIZING, SPACES
+from jaxcolor.cli.matching import add_finishing, add_strength, finishing
+from jaxcolor.recipes import HARMONIZING, HARMONY_BASES, SPACES
+from jaxcolor.recipes.looks import Style, style
 
 SHEET = "before_after.png"
 EPILOG = """examples:
@@ -53,8 +55,17 @@ def add(commands, name: str) -> None:
         "--space", type=one_of(SPACES, "space"), help=f"colour space: {', '.join(SPACES)}"
     )
     add_strength(parser)
+    add_finishing(parser)
     add_overwrite(parser)
     parser.set_defaults(run=run, parser=parser)
+
+
+def _style(args: argparse.Namespace) -> Style:
+    parser: Parser = args.parser
+    try:
+        return style(method=args.method, space=args.space, bases=HARMONY_BASES, **finishing(args))
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def check_usage(args: argparse.Namespace) -> list[Path]:
@@ -65,6 +76,7 @@ def check_usage(args: argparse.Namespace) -> list[Path]:
         args.parser.error(f"{len(args.images)} pictures, but {len(args.weights)} weights")
     if args.weights is not None and not any(args.weights):
         args.parser.error("all weights are 0")
+    _style(args)
     folder = Path(args.out)
     paths = [folder / Path(image).name for image in args.images]
     if len({str(path).lower() for path in [*paths, folder / SHEET]}) <= len(paths):
@@ -100,11 +112,9 @@ def _harmonized(args: argparse.Namespace, pictures: list, step) -> list:
     """Every picture in the common look, pixels."""
     start_jax()
     from jaxcolor.image import files
-    from jaxcolor.image.apply import apply
     from jaxcolor.image.pixels import view
-    from jaxcolor.recipes.harmonize import BASES
     from jaxcolor.recipes.look import Look
-    from jaxcolor.recipes.transfer import fit
+    from jaxcolor.recipes.transfer import change
 
     step("finding the common look")
     views = [view(picture.pixels, None, name) for picture, name in
@@ -118,18 +128,10 @@ def _harmonized(args: argparse.Namespace, pictures: list, step) -> list:
                 for own, other in zip(views, pictures, strict=True)
             ]  # fmt: skip
             looks[picture.profile] = Look(seen, args.weights)
-    results = []
+    results, asked = [], _style(args)
     for name, picture, seen in zip(args.images, pictures, views, strict=True):
         step(Path(name).name)
-        fitted = fit(
-            seen,
-            looks[picture.profile],
-            method=args.method,
-            space=args.space,
-            strength=args.strength,
-            bases=BASES,
-        )
-        results.append(apply(fitted, seen))
+        results.append(change(seen, looks[picture.profile], asked).at(args.strength))
     return results
 
 

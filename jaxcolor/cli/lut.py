@@ -3,7 +3,9 @@
 import argparse
 
 from jaxcolor.cli.common import add_overwrite, one_of, progress, start_jax
+from jaxcolor.cli.matching import add_finishing, finishing
 from jaxcolor.image import INTERPOLATIONS
+from jaxcolor.recipes.looks import style
 
 
 def add(commands, name: str) -> None:
@@ -25,6 +27,7 @@ def add(commands, name: str) -> None:
         default="tetrahedral",
         help="tetrahedral (default) or trilinear",
     )
+    add_finishing(parser, again=False)
     add_overwrite(parser)
     parser.set_defaults(run=run, parser=parser)
 
@@ -41,11 +44,13 @@ def run(args: argparse.Namespace) -> None:
         files.check_alpha(args.out, picture)
         start_jax()
         from jaxcolor.image import lut
-        from jaxcolor.image.apply import apply
+        from jaxcolor.image.pixels import view
+        from jaxcolor.recipes.finish import Change
 
         table = replace(lut.load(args.lut), interpolation=args.interpolation)
         step("applying")
-        result = apply(table, picture.pixels)
+        how = style(method="histogram", **finishing(args)).finish
+        result = Change(table, view(picture.pixels), how).at()
         step("writing")
         files.write(args.out, files.Picture(result, picture.profile))
     print(f"{args.out}: {result.shape[1]}x{result.shape[0]}")

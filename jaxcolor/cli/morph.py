@@ -1,19 +1,11 @@
 """`jaxcolor morph`: one look, or one shape, turning into another."""
 
 import argparse
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxcolor.cli.common import (
-    add_matching,
-    add_overwrite,
-    filled_folder,
-    matching,
-    number,
-    progress,
-    start_jax,
-)
+from jaxcolor.cli.common import add_overwrite, filled_folder, number, progress, start_jax
+from jaxcolor.cli.matching import add_matching, matching
 
 EPILOG = """examples:
   jaxcolor morph noon.jpg dusk.jpg -o evening --steps 24
@@ -63,8 +55,9 @@ def add(commands, name: str) -> None:
 def check_usage(args: argparse.Namespace) -> list[Path]:
     """Where each frame goes; what makes no sense ends with exit 2."""
     plain = args.parser.parse_args([args.first, args.second, "-o", args.out])
-    colour = ("method", "space", "strength", "bases", "seed", "marginal", "reach", "limits", "blur")
-    if args.shapes and any(getattr(args, name) != getattr(plain, name) for name in colour):
+    own = ("overwrite", "shapes", "size", "steps")
+    colour = [name for name, value in vars(args).items() if value != getattr(plain, name, value)]
+    if args.shapes and set(colour) - set(own):
         args.parser.error("--shapes moves ink, not colours: leave --method and its options out")
     if not args.shapes and args.size != plain.size:
         args.parser.error("--size goes with --shapes: otherwise frames have the size of A")
@@ -105,10 +98,11 @@ def _frames(args: argparse.Namespace, first, second) -> Iterator:
 
     from jaxcolor.image import files
     from jaxcolor.recipes import morph
-    from jaxcolor.recipes.transfer import fit
+    from jaxcolor.recipes.look import Look
+    from jaxcolor.recipes.transfer import change
 
     if args.shapes:
         return morph.shapes(first.pixels, second.pixels, args.steps, size=args.size)
-    chosen = functools.partial(fit, key=jax.random.key(args.seed), **matching(args))
-    goal = files.convert(second, first.profile).pixels
-    return morph.looks(first.pixels, goal, args.steps, fit=chosen)
+    goal = Look([files.convert(second, first.profile).pixels])
+    whole = change(first.pixels, goal, matching(args), key=jax.random.key(args.seed))
+    return morph.looks(whole, args.steps, strength=args.strength)

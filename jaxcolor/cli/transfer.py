@@ -1,28 +1,26 @@
 """`jaxcolor transfer`: the main job."""
 
 import argparse
+import warnings
 from pathlib import Path
 
-from jaxcolor.cli.common import (
-    add_matching,
-    add_overwrite,
-    matching,
-    number,
-    progress,
-    read_mask,
-    start_jax,
-)
+from jaxcolor.cli.common import add_overwrite, number, progress, read_mask, start_jax
+from jaxcolor.cli.matching import add_matching, finishing, matching
 from jaxcolor.recipes import LIGHTNESS
+from jaxcolor.recipes.looks import style
 
 EPILOG = """examples:
   jaxcolor transfer holiday.jpg sunset.jpg -o warm.jpg
-  jaxcolor transfer holiday.jpg sunset.jpg -o warm.jpg --method gaussian --strength 0.7
+  jaxcolor transfer holiday.jpg sunset.jpg -o warm.jpg --look gentle --strength 0.7
   jaxcolor transfer clip_frame.png still.png -o graded.png --lut grade.cube
   jaxcolor transfer dull.jpg -o flat.jpg --equalize
   jaxcolor transfer frame.jpg mood1.jpg mood2.jpg -o mixed.jpg --weights 2 1
 
 Pictures are PNG, JPEG or TIFF, 8 or 16 bit; sizes may differ. The result has the source's size,
 depth, transparency and colour profile."""
+
+
+POOR = 40  # dB: a LUT further from its map than this shows it
 
 
 def add(commands, name: str) -> None:
@@ -92,8 +90,10 @@ def check_usage(args: argparse.Namespace) -> None:
             args.parser.error("--equalize takes no REFERENCE")
         if args.both or args.reference_mask:
             args.parser.error("--equalize goes without --both and --reference-mask")
-        if args.method not in ("histogram", None):
-            args.parser.error("--equalize is a histogram method: leave --method out")
+        if args.method not in ("histogram", None) or args.look:
+            args.parser.error("--equalize is a histogram method: leave --method and --look out")
+        if args.rematch or (args.rounds or 1) > 1:
+            args.parser.error("--equalize has nothing to match again: no --rounds or --rematch")
         if args.marginal != "balanced" or any(
             given is not None for given in (args.reach, args.limits, args.blur)
         ):
@@ -147,26 +147,36 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
     import jax
 
     from jaxcolor.image import files
-    from jaxcolor.image.apply import apply
     from jaxcolor.image.pixels import view
     from jaxcolor.recipes import transfer as recipe
+    from jaxcolor.recipes.finish import Change
+    from jaxcolor.recipes.score import further
 
     step("fitting")
     ([source], mask), (references, reference_mask) = first, second
     seen = view(source.pixels, mask, "source")
     if args.equalize:
-        fitted = recipe.equalizer(seen, space=args.space or "lab", strength=args.strength)
+        even = recipe.equalizer(seen, space=args.space or "lab")
+        change = Change(even, seen, style(method="histogram", **finishing(args)).finish)
     else:
         look = _look(references, reference_mask, source.profile, args.weights)
-        fitted = recipe.fit(seen, look, key=jax.random.key(args.seed), **matching(args))
+        change = recipe.change(seen, look, matching(args), key=jax.random.key(args.seed))
     step("applying")
-    result = apply(fitted, seen)
+    result = change.at(args.strength)
+    if len(references) == 1 and mask is None and reference_mask is None:
+        goal = files.convert(references[0], source.profile)
+        if further(source.pixels, goal.pixels, result):
+            warnings.warn(
+                f"{out} is further from the colours of its reference than before: "
+                "another --look or --method may suit these pictures better",
+                stacklevel=2,
+            )
     step("writing")
     files.write(out, files.Picture(result, source.profile))
     lines = [f"{out}: {result.shape[1]}x{result.shape[0]}"]
     if args.lut:
         step("baking the LUT")
-        lines.append(save_lut(fitted, args.lut, args.lut_size, source.pixels))
+        lines += save_lut(change, args.strength, args.lut, args.lut_size)
     return lines
 
 
@@ -180,14 +190,24 @@ def _look(references, mask, profile, weights):
     return Look([view(rows, mask, "reference") for rows in pixels], weights)
 
 
-def save_lut(fitted, path: str, size: int, image) -> str:
-    """Bake, measure on the picture, write; returns what to tell."""
-    from jaxcolor.image import lut
+def save_lut(change, strength: float, path: str, size: int) -> list[str]:
+    """Bake the map of a `Change`, measure on its picture, write; returns what to tell."""
+    from jaxcolor.image import bake
+    from jaxcolor.recipes.finish import blend
 
-    table = lut.bake(fitted, size)
-    decibels, worst = lut.bake_error(table, fitted, image)
+    color_map = blend(change.color_map, strength)
+    table = bake.bake(color_map, size, picture=change.picture)
+    decibels, worst = bake.bake_error(table, color_map, change.picture)
     table.save(path, title=Path(path).stem)
-    return (
+    if decibels < POOR:
+        warnings.warn(
+            f"{path}: {decibels:.1f} dB from the map on this picture, {POOR} would be safe: the "
+            "map is too steep for it; --blur 0.07, a larger --lut-size or --look natural help",
+            stacklevel=2,
+        )
+    told = (
         f"{path}: {size}x{size}x{size}, {decibels:.1f} dB from the map on this picture, "
         f"at most {worst * 255:.1f} of 255 levels off"
     )
+    smoothed = f"{path}: the map of colours alone; smoothing (--smooth) is not in it"
+    return [told] if change.how.smooth == "none" else [told, smoothed]

@@ -1,4 +1,4 @@
-"""3-D look-up tables: bake any map, apply, read and write .cube."""
+"""3-D look-up tables: apply, read and write .cube."""
 
 from os import PathLike
 from pathlib import Path
@@ -6,13 +6,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.typing import ArrayLike
 
 from jaxcolor.image import INTERPOLATIONS
-from jaxcolor.image.colors import chunks
 from jaxcolor.image.files import aside
-from jaxcolor.image.pixels import evaluate, view
-from jaxcolor.maps import ColorMap
 from jaxcolor.tree import pytree, static
 
 
@@ -31,21 +27,13 @@ class Lut:
     interpolation: str = static(default="tetrahedral")
 
     def __call__(self, colors: Array) -> Array:
-        n = self.table.shape[0]
         low, high = self.domain.astype(colors.dtype)
-        t = jnp.clip((colors - low[None]) / (high - low)[None], 0, 1) * (n - 1)
-        corner = jnp.minimum(t.astype(jnp.int32), n - 2)
-        rest = t - corner.astype(t.dtype)
         table = self.table.astype(colors.dtype).reshape(-1, 3)
-        strides = jnp.array([n * n, n, 1])
-        start = (corner * strides[None]).sum(1)
-        if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(f"interpolation must be one of {INTERPOLATIONS}")
-        weigh = _tetrahedral if self.interpolation == "tetrahedral" else _trilinear
         result = jnp.zeros_like(colors)
-        for offset, weight in weigh(rest, strides):
-            corner_value = table.at[start + offset].get(mode="promise_in_bounds")
-            result = result + weight[:, None] * corner_value
+        unit = (colors - low[None]) / (high - low)[None]
+        for place, weight in corners(unit, self.size, self.interpolation):
+            value = table.at[place].get(mode="promise_in_bounds")
+            result = result + weight[:, None] * value
         return result
 
     @property
@@ -78,6 +66,24 @@ class Lut:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def corners(
+    unit: Array, size: int, interpolation: str = "tetrahedral"
+) -> list[tuple[Array, Array]]:
+    """The grid points around colours (n, 3) within the unit cube, and how much each counts.
+
+    Returns:
+        For each corner, places (n,) in the flattened table and weights (n,).
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f"interpolation must be one of {INTERPOLATIONS}")
+    t = jnp.clip(unit, 0, 1) * (size - 1)
+    first = jnp.minimum(t.astype(jnp.int32), size - 2)
+    strides = jnp.array([size * size, size, 1])
+    weigh = _tetrahedral if interpolation == "tetrahedral" else _trilinear
+    start = (first * strides[None]).sum(1)
+    return [(start + offset, w) for offset, w in weigh(t - first.astype(t.dtype), strides)]
+
+
 def _trilinear(rest: Array, strides: Array) -> list[tuple[Array, Array]]:
     """The eight corners of a cell: offset into the table, weight (n,)."""
     corners = []
@@ -98,53 +104,6 @@ def _tetrahedral(rest: Array, strides: Array) -> list[tuple[Array, Array]]:
         (steps[:, 1], falling[:, 1] - falling[:, 2]),
         (steps[:, 2], falling[:, 2]),
     ]
-
-
-def bake(color_map: ColorMap, size: int = 33) -> Lut:
-    """The values of a map on size^3 encoded colours, [0, 1] each way, not clipped.
-
-    Args:
-        color_map: a function on encoded RGB (n, 3).
-        size: 2..129 per axis; 33 and 65 are what most programs take.
-
-    Raises:
-        ValueError: where the size is out of range.
-
-    Example:
-        >>> from jaxcolor.maps import Affine
-        >>> bake(Affine(jnp.eye(3), jnp.zeros(3)), 5).table.shape
-        (5, 5, 5, 3)
-    """
-    if not 2 <= size <= 129:
-        raise ValueError(f"LUT size must be within 2..129, got {size}")
-    axis = np.linspace(0, 1, size, dtype=np.float32)
-    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
-    table = evaluate(color_map, grid).reshape(size, size, size, 3)
-    return Lut(jnp.asarray(table), jnp.array([[0.0] * 3, [1.0] * 3], jnp.float32))
-
-
-def bake_error(lut: Lut, color_map: ColorMap, image: ArrayLike) -> tuple[float, float]:
-    """How far a LUT is from its map on the colours of a picture, both clipped to [0, 1].
-
-    Returns:
-        PSNR in dB over all pixels and channels, and the greatest difference, full scale = 1.
-
-    Example:
-        >>> from jaxcolor.maps import Affine
-        >>> half = Affine(0.5 * jnp.eye(3), jnp.zeros(3))
-        >>> db, worst = bake_error(bake(half, 2), half, np.zeros((4, 4, 3), np.uint8))
-        >>> db > 120, worst < 1e-6
-        (True, True)
-    """
-    total, squares, worst = 0.0, 0.0, 0.0
-    for values, mass in chunks(view(image)):
-        exact, baked = (np.clip(evaluate(f, values), 0, 1) for f in (color_map, lut))
-        gap = np.abs(exact.astype(np.float64) - baked)
-        total += mass.sum()
-        squares += mass @ (gap**2).mean(1)
-        worst = max(worst, float(gap.max()))
-    mean = squares / total if total else 0.0
-    return (float(-10 * np.log10(mean)) if mean > 0 else float("inf")), worst
 
 
 def load(path: str | PathLike) -> Lut:

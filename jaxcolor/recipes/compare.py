@@ -1,33 +1,42 @@
-"""Every method on one pair of pictures, scored, side by side."""
+"""Every look and method on one pair of pictures, scored, side by side."""
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxcolor.image.pixels import view
 from jaxcolor.recipes import DEFAULT_SPACE, METHODS
-from jaxcolor.recipes.relaxation import MARGINALS_OF, Relaxation
-from jaxcolor.recipes.score import Score, score
+from jaxcolor.recipes.look import as_look
+from jaxcolor.recipes.looks import LOOKS, Style, style
+from jaxcolor.recipes.relaxation import BLURRED, MARGINALS_OF, Relaxation
+from jaxcolor.recipes.score import Report, report, score
 from jaxcolor.recipes.sheet import Cell, sheet
-from jaxcolor.recipes.transfer import transfer
+from jaxcolor.recipes.transfer import change
 
 
 @dataclass(frozen=True)
 class Result:
-    """One method's picture, its score, and the seconds of a second, compiled, run."""
+    """One picture, its figures, and the seconds of a second, compiled, run.
+
+    Attributes:
+        method: a look, a method, or the name of another program's picture.
+        space: where the method acted, or ''.
+    """
 
     method: str
     space: str
     pixels: np.ndarray
-    score: Score
+    score: Report
     seconds: float
 
     def as_dict(self) -> dict:
-        figures = {"method": self.method, "space": self.space, "seconds": round(self.seconds, 4)}
-        # SSIM of a picture smaller than its window is NaN, which JSON does not have
-        return figures | {k: None if v != v else v for k, v in asdict(self.score).items()}
+        # what was not timed has NaN, which JSON does not have
+        seconds = None if self.seconds != self.seconds else round(self.seconds, 4)
+        named = {"method": self.method, "space": self.space, "seconds": seconds}
+        return named | self.score.as_dict()
 
 
 def compare(
@@ -36,49 +45,49 @@ def compare(
     step: Callable[[str], None] = lambda name: None,
     relaxation: Relaxation | None = None,
 ) -> list[Result]:
-    """Run and score all methods with their defaults.
+    """Run and score all looks and methods with their defaults.
 
     Args:
         source, reference: as `fit`.
-        step: called with the name of each method as it starts.
+        step: called with the name of each as it starts.
         relaxation: for the optimal-transport methods; those that cannot have it are left out.
 
     Example:
         >>> picture = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
-        >>> [one.method for one in compare(picture, picture)]
-        ['histogram', 'reinhard', 'gaussian', 'sliced', 'newton', 'sinkhorn', 'exact']
+        >>> [one.method for one in compare(picture, picture)][:4]
+        ['faithful', 'natural', 'gentle', 'histogram']
     """
-    results = []
-    for method, options in plans(relaxation or Relaxation()).items():
-        step(method)
-        transfer(source, reference, method=method, **options)
+    seen, goal, results = view(source), as_look(reference), []
+    for name, asked in plans(relaxation or Relaxation()).items():
+        step(name)
+        change(seen, goal, asked).at()
         start = time.perf_counter()
-        pixels = transfer(source, reference, method=method, **options)
+        pixels = change(view(source), as_look(reference), asked).at()
         seconds = time.perf_counter() - start
-        figures = score(source, reference, pixels)
-        results.append(Result(method, DEFAULT_SPACE[method], pixels, figures, seconds))
+        figures = report(source, reference, pixels)
+        space = asked.space or DEFAULT_SPACE[asked.method]
+        results.append(Result(name, space, pixels, figures, seconds))
     return results
 
 
-def plans(relaxation: Relaxation) -> dict[str, dict]:
-    """The methods to compare, each with its options.
+def plans(relaxation: Relaxation) -> dict[str, Style]:
+    """The looks and methods to compare.
 
     Raises:
         ValueError: where the relaxation makes no sense for any method.
 
     Example:
-        >>> list(plans(Relaxation("tv", reach=0.2)))
+        >>> list(plans(Relaxation("tv", reach=0.2)))[3:]
         ['histogram', 'reinhard', 'gaussian', 'sliced', 'sinkhorn']
     """
     relaxation.check("sinkhorn")
-    chosen = {}
+    chosen = dict(LOOKS)
     for method in METHODS:
         if method not in MARGINALS_OF:
-            chosen[method] = {}
+            chosen[method] = style(method=method)
         elif relaxation.marginal in MARGINALS_OF[method]:
-            chosen[method] = asdict(relaxation)
-    if "exact" in chosen:
-        chosen["exact"]["blur"] = None
+            own = relaxation if method in BLURRED else replace(relaxation, blur=None)
+            chosen[method] = style(method=method, relaxation=own)
     return chosen
 
 

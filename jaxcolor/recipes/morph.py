@@ -1,6 +1,6 @@
 """One look turning into another, and one shape into another."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -9,15 +9,12 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from jaxcolor.image.apply import apply
 from jaxcolor.image.colors import Neutral
 from jaxcolor.image.metrics import as_rgb
-from jaxcolor.image.pixels import Pixels, evaluate, view
+from jaxcolor.image.pixels import evaluate, view
 from jaxcolor.iterate import check
-from jaxcolor.maps import Blend, ColorMap
 from jaxcolor.measure import Grid, nodes
-from jaxcolor.recipes import transfer
-from jaxcolor.recipes.transfer import Reference
+from jaxcolor.recipes.finish import Change
 from jaxcolor.transport.coupling import average
 from jaxcolor.transport.solvers import solve
 
@@ -25,40 +22,34 @@ TOL = 1e-3  # of the plan between two shapes
 SOFT = 1.0  # pixels: what keeps a lattice that is pulled apart from showing
 
 
-def looks(
-    source: ArrayLike | Pixels,
-    reference: Reference,
-    steps: int,
-    *,
-    fit: Callable[..., ColorMap] = transfer.fit,
-) -> Iterator[np.ndarray]:
-    """`source` on the way to the look of `reference`: displacement interpolation of its colours.
+def looks(change: Change, steps: int, *, strength: float = 1.0) -> Iterator[np.ndarray]:
+    """A picture on the way to the look of another: displacement interpolation of its colours.
 
-    Frame k of `steps` is (1 - t) x + t T(x), t = k / (steps - 1), T fitted once: the first frame
-    is the source, the last has the look of the reference.
+    Frame k of `steps` is (1 - t) x + t T(x), t = k / (steps - 1): the first frame is the source,
+    the last has the look of the reference.
 
     Args:
-        source, reference: as for `fit`.
+        change: all of the way, as `transfer.change` makes it.
         steps: frames, at least two.
-        fit: what makes T; `functools.partial(jaxcolor.fit, method="sliced")`, say.
+        strength: 0 .. 1, where the last frame is.
 
     Raises:
-        ValueError: steps < 2; and as `fit`.
+        ValueError: steps < 2.
 
     Example:
+        >>> from jaxcolor.recipes.look import Look
+        >>> from jaxcolor.recipes.looks import style
+        >>> from jaxcolor.recipes.transfer import change
         >>> dark, light = (np.full((4, 4, 3), v, np.uint8) for v in (50, 150))
-        >>> [int(frame[0, 0, 0]) for frame in looks(dark, light, 3)]
+        >>> whole = change(dark, Look([light]), style(method="gaussian"))
+        >>> [int(frame[0, 0, 0]) for frame in looks(whole, 3)]
         [50, 100, 150]
 
     Reference:
         McCann (1997), A convexity principle for interacting gases, section 1.
     """
     _check(steps)
-    seen = view(source, None, "source")
-    fitted = fit(seen, reference)
-    return (
-        apply(Blend(jnp.asarray(t, seen.dtype), fitted), seen) for t in np.linspace(0, 1, steps)
-    )
+    return (change.at(float(t)) for t in np.linspace(0, strength, steps))
 
 
 @dataclass(frozen=True)

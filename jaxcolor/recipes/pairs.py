@@ -10,17 +10,17 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from jaxcolor.image import files
-from jaxcolor.image.apply import apply
-from jaxcolor.image.pixels import Pixels, view
-from jaxcolor.maps import ColorMap
-from jaxcolor.recipes import transfer
+from jaxcolor.image.pixels import view
 from jaxcolor.recipes.look import Look
+from jaxcolor.recipes.transfer import transfer as usual
 
 ROOM = 1 << 27  # pixels that an album keeps: about a gigabyte
 WORKERS = min(4, os.cpu_count() or 1)  # pairs at a time; a fit keeps one core busy
 
-Fit = Callable[[Look, Look], ColorMap]
+Transfer = Callable[[Look, Look], np.ndarray]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -31,13 +31,14 @@ class Opened:
 
     Attributes:
         picture: its pixels and profile.
-        seen: the pixels as rows, for every apply.
         look: what every fit from or to it asks for.
     """
 
     picture: files.Picture
-    seen: Pixels
     look: Look
+
+    def __len__(self) -> int:
+        return len(self.look.pictures[0])
 
 
 class Album:
@@ -81,32 +82,32 @@ class Album:
                 picture = make()
                 seen = view(picture.pixels, None, Path(path).name)
                 self._make_room(len(seen))
-                self._kept[key] = Opened(picture, seen, Look([seen]))
+                self._kept[key] = Opened(picture, Look([seen]))
             self._kept.move_to_end(key)
             return self._kept[key]
 
     def _make_room(self, size: int) -> None:
-        size += sum(len(one.seen) for one in self._kept.values())
+        size += sum(len(one) for one in self._kept.values())
         while self._kept and size > self._room:
             _, gone = self._kept.popitem(last=False)
-            size -= len(gone.seen)
+            size -= len(gone)
 
 
 def transfer_pair(
-    source: str | PathLike, reference: str | PathLike, fit: Fit, album: Album
+    source: str | PathLike, reference: str | PathLike, transfer: Transfer, album: Album
 ) -> files.Picture:
     """The picture in one file with the colours of that in another; what `transfer_pairs` repeats.
 
-    Errors as `Album.open` and `fit`.
+    Errors as `Album.open` and `transfer`.
     """
     own = album.open(source)
     goal = album.convert(reference, own.picture.profile)
-    return files.Picture(apply(fit(own.look, goal.look), own.seen), own.picture.profile)
+    return files.Picture(transfer(own.look, goal.look), own.picture.profile)
 
 
 def transfer_pairs(
     pairs: Iterable[tuple[str | PathLike, str | PathLike]],
-    fit: Fit = transfer.fit,
+    transfer: Transfer = usual,
     *,
     album: Album | None = None,
 ) -> Iterator[files.Picture | Exception]:
@@ -117,7 +118,7 @@ def transfer_pairs(
 
     Args:
         pairs: the paths of source and reference.
-        fit: what makes the map; `functools.partial(jaxcolor.fit, method="sliced")`, say.
+        transfer: what makes each; `functools.partial(jaxcolor.transfer, method="sliced")`, say.
         album: where pictures stay; one of its own by default.
 
     Yields:
@@ -140,7 +141,7 @@ def transfer_pairs(
 
     def one(pair: tuple[str | PathLike, str | PathLike]) -> files.Picture | Exception:
         try:
-            return transfer_pair(*pair, fit, album)
+            return transfer_pair(*pair, transfer, album)
         except Exception as error:
             return error
 

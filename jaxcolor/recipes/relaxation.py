@@ -1,6 +1,6 @@
 """How exactly an optimal-transport method must match colours; checked without loading jax."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxcolor.recipes import MARGINALS, known
 
@@ -9,6 +9,7 @@ MARGINALS_OF = {
     "sinkhorn": MARGINALS,
     "exact": ("balanced",),
 }
+BLURRED = ("sliced", "newton", "sinkhorn")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Relaxation:
             count for `limits` times itself.
         reach: colour distance beyond which a partner is too far, for 'kl' and 'tv'.
         limits: least and greatest factor, for 'range'.
-        blur: colour distance below which differences do not count; sets epsilon = 2 blur^2.
+        blur: colour distance below which differences do not count: epsilon = 2 blur^2; for 'sliced'
+            the width over which its maps are smoothed.
     """
 
     marginal: str = "balanced"
@@ -36,10 +38,14 @@ class Relaxation:
             ValueError: naming the part that is missing, or too much.
         """
         known(self.marginal, MARGINALS, "marginal")
+        if self.blur is not None and method not in BLURRED:
+            raise ValueError(f"{method} has no blur: that is for {', '.join(BLURRED)}")
+        if self.blur is not None and not self.blur > 0:
+            raise ValueError(f"blur must be above 0, got {self.blur}")
         if method not in MARGINALS_OF:
-            if self != Relaxation():
+            if replace(self, blur=None) != Relaxation():
                 raise ValueError(
-                    f"{method} knows no marginal, reach, limits or blur: "
+                    f"{method} knows no marginal, reach or limits: "
                     f"those are for {', '.join(MARGINALS_OF)}"
                 )
             return
@@ -52,8 +58,6 @@ class Relaxation:
             raise ValueError(f"marginal {self.marginal!r} {word} limits, two factors of the mass")
         if self.reach is not None and not self.reach > 0:
             raise ValueError(f"reach must be above 0, got {self.reach}")
-        if self.blur is not None and not self.blur > 0:
-            raise ValueError(f"blur must be above 0, got {self.blur}")
         if self.limits is not None and not (0 <= self.limits[0] <= 1 <= self.limits[1]):
             raise ValueError(f"limits must be low <= 1 <= high with low >= 0, got {self.limits}")
         if self.marginal not in MARGINALS_OF[method]:
@@ -62,8 +66,6 @@ class Relaxation:
                 f"{method} is {' or '.join(MARGINALS_OF[method])}: "
                 f"marginal {self.marginal!r} needs method {' or '.join(map(repr, able))}"
             )
-        if method == "exact" and self.blur is not None:
-            raise ValueError("exact has no blur: leave it out, or use method 'newton'")
 
 
 def suited_method(relaxation: Relaxation, otherwise: str) -> str:
@@ -75,6 +77,7 @@ def suited_method(relaxation: Relaxation, otherwise: str) -> str:
         >>> suited_method(Relaxation(), "gaussian")
         'gaussian'
     """
-    if relaxation == Relaxation():
+    blurred = otherwise in BLURRED and replace(relaxation, blur=None) == Relaxation()
+    if relaxation == Relaxation() or blurred:
         return otherwise
     return "newton" if relaxation.marginal in MARGINALS_OF["newton"] else "sinkhorn"

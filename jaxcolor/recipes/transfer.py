@@ -10,20 +10,19 @@ from numpy.typing import ArrayLike
 
 from jaxcolor import maps
 from jaxcolor.image import colors, spaces
-from jaxcolor.image.apply import apply
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.measure import Measure
 from jaxcolor.recipes import (
     COUPLED,
     DEFAULT_BLUR,
-    DEFAULT_METHOD,
     DEFAULT_SPACE,
     LIGHTNESS,
-    METHODS,
     known,
 )
 from jaxcolor.recipes.coupled import POINTS, couple
+from jaxcolor.recipes.finish import Change, blend
 from jaxcolor.recipes.look import Look, as_look, encode
+from jaxcolor.recipes.looks import Style, style
 from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.transport import gaussian, line, sliced
 
@@ -34,13 +33,14 @@ def fit(
     source: ArrayLike | Pixels | Look,
     reference: Reference,
     *,
-    method: str = DEFAULT_METHOD,
+    look: str | None = None,
+    method: str | None = None,
     space: str | maps.Space | None = None,
     strength: float = 1.0,
     mask: ArrayLike | None = None,
     reference_mask: ArrayLike | None = None,
     key: Array | None = None,
-    bases: int = 30,
+    bases: int | None = None,
     marginal: str = "balanced",
     reach: float | None = None,
     limits: tuple[float, float] | None = None,
@@ -57,6 +57,8 @@ def fit(
             can share. Alpha weights the fit. A source that is fitted to many references may be
             a `Look` of one picture, which keeps what it made. As reference also several pictures,
             equally or as a `Look` with weights: their barycenter.
+        look: 'natural' (where no method is given), 'faithful' or 'gentle': the map of that look;
+            `transfer` also smooths the picture.
         method: 'histogram', each channel by itself; 'reinhard', mean and deviation in l alpha
             beta; 'gaussian', mean and covariance; 'sliced', the whole distribution; 'newton',
             'sinkhorn', entropic and 'exact' optimal transport, colour by colour.
@@ -65,14 +67,14 @@ def fit(
         strength: 0 (the identity) .. 1.
         mask, reference_mask: (H, W), 0..full scale: what counts in the fit.
         key: PRNG key of 'sliced'; `jax.random.key(0)` by default.
-        bases: frames of 'sliced'.
+        bases: frames of 'sliced', 30 by default.
         marginal: 'balanced', 'kl', 'tv' or 'range' for 'sinkhorn', the first two for 'newton':
             whether all colours must find a partner; those that find none stay as they are.
         reach: for 'kl' and 'tv', the colour distance beyond which a partner is too far.
         limits: for 'range', how little and how much of itself each colour may count for.
-        blur: for 'newton' and 'sinkhorn', the colour distance that may be neglected: small is
-            closer to the reference, large is smoother. By default .03, in lab 3. Distances are
-            those of the space.
+        blur: for 'sliced', 'newton' and 'sinkhorn', the colour distance that may be neglected:
+            small is closer to the reference, large is smoother. Distances are those of the space;
+            by default .01 for 'sliced' and .06 for the others, in lab a hundred times that.
 
     Raises:
         ValueError: unknown names, `space` with 'reinhard', wrong shapes, nothing to fit, an option
@@ -85,14 +87,22 @@ def fit(
         >>> (255 * T(jnp.full((1, 3), 55 / 255))).round()
         Array([[155., 155., 155.]], dtype=float32)
     """
-    own = source if isinstance(source, Look) else Look([view(source, mask, "source")])
-    goal = as_look(reference, reference_mask)
-    known(method, METHODS, "method")
-    if method == "reinhard" and space is not None:
-        raise ValueError("reinhard works in its own space, l alpha beta: leave the space out")
-    relaxation = Relaxation(marginal, reach, limits, blur)
-    relaxation.check(method)
-    chosen = _space(space, method)
+    own, goal = _as_source(source, mask), as_look(reference, reference_mask)
+    asked = style(look, method, Relaxation(marginal, reach, limits, blur), space=space, bases=bases)
+    return blend(_fit(own, goal, asked, key), strength)
+
+
+def _as_source(source: ArrayLike | Pixels | Look, mask: ArrayLike | None) -> Look:
+    # once: fit and apply share what the view finds
+    return source if isinstance(source, Look) else Look([view(source, mask, "source")])
+
+
+def _fit(own: Look, goal: Look, asked: Style, key: Array | None) -> maps.ColorMap:
+    """The map of a style, at full strength."""
+    method, chosen = asked.method, _space(asked.space, asked.method)
+    usual = DEFAULT_BLUR.get(method, 0.0)
+    usual *= LIGHTNESS.get(str(asked.space or DEFAULT_SPACE[method]), 1)
+    blur = asked.relaxation.blur or usual
     if method == "reinhard":
         inner = _moment_fit(gaussian.diagonal, own, goal, chosen)
     elif method == "gaussian":
@@ -100,12 +110,12 @@ def fit(
     elif method == "histogram":
         inner = line.solve(*_measures(own, goal, chosen, None))
     elif method in COUPLED:
-        usual = DEFAULT_BLUR * LIGHTNESS.get(str(space or DEFAULT_SPACE[method]), 1)
-        inner = couple(method, *_measures(own, goal, chosen, POINTS), relaxation, usual)
+        inner = couple(method, *_measures(own, goal, chosen, POINTS), asked.relaxation, blur)
     else:
         key = jax.random.key(0) if key is None else key
-        inner = sliced.solve(*_measures(own, goal, chosen, colors.SAMPLE), key, bases=bases)
-    return _finish(chosen, inner, strength)
+        both = _measures(own, goal, chosen, colors.SAMPLE)
+        inner = sliced.solve(*both, key, bases=asked.bases, blur=blur)
+    return inner if isinstance(chosen, spaces.Srgb) else maps.InSpace(chosen, inner)
 
 
 def reinhard(
@@ -140,7 +150,7 @@ def reinhard(
         raise ValueError(f"floor must be above 0, got {floor}")
     space = spaces.LAlphaBeta(floor, linear)
     own, goal = Look([view(source, mask, "source")]), as_look(reference, reference_mask)
-    return _finish(space, _moment_fit(gaussian.diagonal, own, goal, space), 1.0)
+    return maps.InSpace(space, _moment_fit(gaussian.diagonal, own, goal, space))
 
 
 def _space(space: str | maps.Space | None, method: str) -> maps.Space:
@@ -166,33 +176,44 @@ def _measures(
     return mu, nu
 
 
-def _finish(space: maps.Space, inner: maps.ColorMap, strength: float) -> maps.ColorMap:
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength must be within 0..1, got {strength}")
-    result = inner if isinstance(space, spaces.Srgb) else maps.InSpace(space, inner)
-    return result if strength == 1 else maps.Blend(jnp.asarray(strength), result)
-
-
 def transfer(
-    source: ArrayLike | Pixels,
+    source: ArrayLike | Pixels | Look,
     reference: Reference,
     *,
-    method: str = DEFAULT_METHOD,
+    look: str | None = None,
+    method: str | None = None,
     space: str | maps.Space | None = None,
     strength: float = 1.0,
     mask: ArrayLike | None = None,
     reference_mask: ArrayLike | None = None,
     key: Array | None = None,
-    bases: int = 30,
+    bases: int | None = None,
     marginal: str = "balanced",
     reach: float | None = None,
     limits: tuple[float, float] | None = None,
     blur: float | None = None,
+    smooth: str | None = None,
+    rounds: int | None = None,
+    rematch: bool | None = None,
+    gamut: str | None = None,
+    dither: bool | None = None,
 ) -> np.ndarray:
     """`source` with the colours of `reference`; the source's dtype, shape and alpha.
 
-    `apply(fit(...), source, mask=mask)`: the mask weights the fit, and outside it the picture
-    stays as it was. Arguments and errors as `fit`.
+    `apply(fit(...), source, mask=mask)` and what a look, or the last five options, add to that: the
+    mask weights the fit, and outside it the picture stays as it was.
+
+    Args:
+        look: 'natural' (where no method is given): the reference's colours as far as the source's
+            structure lets them come; 'faithful': its whole palette; 'gentle': its mood.
+        smooth: filter of the change, which else adds grain and bands: 'guided', 'yaroslavsky',
+            'regrain' or 'none'.
+        rounds: how often to smooth, matching the colours to the reference's in between.
+        rematch: match them once more after that.
+        gamut: what becomes of colours beyond [0, 1]: 'clip', or 'fade' towards grey.
+        dither: round to 8 bits by a pattern.
+
+    The others, and errors, as for `fit`.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -201,22 +222,47 @@ def transfer(
         >>> result.shape, result.dtype, bool(abs(result.mean() - source.mean() - 100) < 3)
         ((20, 30, 3), dtype('uint8'), True)
     """
-    seen = view(source, mask, "source")  # once: fit and apply share what it finds
-    other = as_look(reference, reference_mask)
-    fitted = fit(
-        seen,
-        other,
-        method=method,
+    asked = style(
+        look,
+        method,
+        Relaxation(marginal, reach, limits, blur),
         space=space,
-        strength=strength,
-        key=key,
         bases=bases,
-        marginal=marginal,
-        reach=reach,
-        limits=limits,
-        blur=blur,
+        smooth=smooth,
+        rounds=rounds,
+        rematch=rematch,
+        gamut=gamut,
+        dither=dither,
     )
-    return apply(fitted, seen)
+    goal = as_look(reference, reference_mask)
+    return change(_as_source(source, mask), goal, asked, key=key).at(strength)
+
+
+def change(
+    source: ArrayLike | Pixels | Look, goal: Look, asked: Style, *, key: Array | None = None
+) -> Change:
+    """What `transfer` does to a picture, at a strength to be named yet.
+
+    Args:
+        source: as for `fit`; its mask is in the view.
+        goal: the look of the reference.
+        asked: how, of `looks.style`.
+        key: as for `fit`.
+
+    Errors as for `fit`.
+
+    Example:
+        >>> dark, light = (np.full((4, 4, 3), v, np.uint8) for v in (50, 150))
+        >>> change(dark, Look([light]), style("natural")).at(0.5)[0, 0]
+        array([100, 100, 100], dtype=uint8)
+    """
+    own = _as_source(source, None)
+    fitted = _fit(own, goal, asked, key)
+
+    def again(now: Pixels) -> maps.ColorMap:
+        return _fit(Look([now]), goal, Style("sliced"), key)
+
+    return Change(fitted, own.pictures[0], asked.finish, again)
 
 
 def equalizer(
@@ -246,7 +292,7 @@ def equalizer(
     levels = jnp.linspace(0, top, 4096, dtype=lightness.dtype)[:, None]
     uniform = Measure(levels, jnp.full(4096, 1 / 4096, lightness.dtype))
     one = line.solve(Measure(lightness, mu.weights), uniform)
-    return _finish(chosen, _first_axis(one), strength)
+    return blend(maps.InSpace(chosen, _first_axis(one)), strength)
 
 
 def _first_axis(one: maps.Quantile) -> maps.Quantile:

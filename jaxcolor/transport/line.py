@@ -10,6 +10,10 @@ from jax import Array
 from jaxcolor.maps import HIGHEST, Quantile
 from jaxcolor.measure import Measure
 
+# a share of the mass that counts for nothing: what all knots together get before smoothing
+RARE = 1e-3
+FLAT = 1e-5  # a share of the window that pulls its line level
+
 
 def deposit(t: Array, weights: Array, knots: int) -> Array:
     """Masses (n,) at positions t (n,), in units of knots, each on the nearest knot.
@@ -63,23 +67,60 @@ def rearrange(a: Array, b: Array, bounds: tuple[Array, Array] | None = None) -> 
     return shift[before] + jnp.clip(rest, 0, 1) * (shift[after] - shift[before])
 
 
-def axis_map(x: Array, a: Array, y: Array, b: Array, knots: int) -> tuple[Array, Array, Array]:
+def axis_map(
+    x: Array, a: Array, y: Array, b: Array, knots: int, blur: float | Array = 0.0
+) -> tuple[Array, Array, Array]:
     """The 1-D map of sum a_i delta(x_i) onto sum b_j delta(y_j), as a table for `maps.lookup`.
 
     Args:
         x, a: (n,) positions and masses of the source; y, b: (m,) of the target.
         knots: number of evenly spaced knots over the union of both supports.
+        blur: standard deviation, a length on the line, by which the displacement is smoothed.
 
     Returns:
         low (), step (), shift (knots,).
     """
     both = binned(x, a, y, b, knots)
     # within the target's support: binning never invents a colour, and a flat target is hit exactly
-    return both.low, both.step, both.step * rearrange(both.a, both.b, both.target)
+    shift = rearrange(both.a, both.b, both.target)
+    return both.low, both.step, both.step * _smooth(shift, both.a, blur / both.step)
+
+
+def _smooth(shift: Array, a: Array, width: Array) -> Array:
+    """A displacement by local lines, each fitted in a Gaussian window of mass `a`.
+
+    What is linear, a translation or the map onto one point, stays as it is (a local mean would
+    flatten it); so does everything for a width of 0.
+
+    Args:
+        shift, a: (knots,). width: standard deviation in knots.
+
+    Reference:
+        Cleveland (1979), Robust locally weighted regression and smoothing scatterplots.
+    """
+    knots = shift.shape[0]
+    # where there is hardly a colour all knots count alike: rounding must not decide
+    weight = a / jnp.maximum(a.sum(), jnp.finfo(a.dtype).tiny) + RARE / knots
+    index = jnp.arange(knots, dtype=shift.dtype)
+    away = (index[None] - index[:, None]) / jnp.where(width > 0, width, 1)
+    window = jnp.exp(-(away**2) / 2)
+    columns = jnp.stack([weight, weight * shift], 1)
+    s0, t0 = jnp.matmul(window, columns, precision=HIGHEST).T
+    s1, t1 = jnp.matmul(window * away, columns, precision=HIGHEST).T
+    s2 = jnp.matmul(window * away**2, weight, precision=HIGHEST)
+    s2 = s2 + FLAT * s0  # a window with one knot has no slope
+    level = (s2 * t0 - s1 * t1) / (s0 * s2 - s1**2)
+    return jnp.where(width > 0, level, shift)
 
 
 def axis_maps(
-    frame: Array, x: Array, a: Array, y: Array, b: Array, knots: int
+    frame: Array,
+    x: Array,
+    a: Array,
+    y: Array,
+    b: Array,
+    knots: int,
+    blur: float | Array = 0.0,
 ) -> tuple[Array, Array, Array]:
     """`axis_map` between the projections of two clouds onto each row of a frame.
 
@@ -87,6 +128,7 @@ def axis_maps(
 
     Args:
         frame: (K, d) directions. x: (d, n) and y: (d, m), coordinates first. a, b: masses.
+        blur: as for `axis_map`.
 
     Returns:
         low (K,), step (K,), shift (K, knots).
@@ -94,7 +136,7 @@ def axis_maps(
 
     def fit(direction):
         here, there = (jnp.matmul(direction, z, precision=HIGHEST) for z in (x, y))
-        return axis_map(here, a, there, b, knots)
+        return axis_map(here, a, there, b, knots, blur)
 
     return jax.lax.map(fit, frame)
 

@@ -26,6 +26,7 @@ def solve(
     *,
     bases: int = 30,
     relaxation: float | Array = 1.0,
+    blur: float | Array = 0.0,
     knots: int = KNOTS,
     tol: float | None = None,
 ) -> Quantile:
@@ -40,6 +41,8 @@ def solve(
         key: typed PRNG key; it draws the frames.
         bases: number of frames (static).
         relaxation: step length in (0, 1].
+        blur: length over which each T_k is smoothed, a standard deviation. The frames that follow
+            make up for what that leaves: the distance grows little, the map gets much less steep.
         knots: resolution of each 1-D map (static).
         tol: stop early, when three frames running have not lowered SW_2, along directions that are
             not used otherwise, by this share of what it was at first.
@@ -67,11 +70,11 @@ def solve(
     dimension = source.points.shape[1]
     dtype = source.points.dtype
     drawn = directions.frames(key, bases, dimension).astype(dtype)
-    relaxation = jnp.asarray(relaxation, dtype)
+    relaxation, blur = jnp.asarray(relaxation, dtype), jnp.asarray(blur, dtype)
     goal = target.points.T
 
     def match(x, frame):  # x (d, n)
-        low, step, shift = axis_maps(frame, x, source.weights, goal, target.weights, knots)
+        low, step, shift = axis_maps(frame, x, source.weights, goal, target.weights, knots, blur)
         shift = relaxation * shift
         along = jnp.matmul(frame, x, precision=HIGHEST)
         moved = jax.vmap(lookup)(along, low, step, shift)

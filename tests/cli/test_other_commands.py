@@ -1,7 +1,5 @@
-"""compare, lut and demo, in process; the essentials of all once more as a person runs them."""
+"""lut and demo, in process; the essentials of all once more as a person runs them."""
 
-import json
-import math
 import os
 import subprocess
 import sys
@@ -13,43 +11,6 @@ from PIL import Image
 
 from jaxcolor.cli import demo
 from jaxcolor.image import files
-from jaxcolor.recipes import METHODS
-
-
-class TestCompare:
-    def test_json(self, done, pair, tmp_path, load):
-        sheet = tmp_path / "sheet.png"
-        answer = json.loads(done("compare", *pair, "-o", sheet, "--json"))
-        assert answer["sheet"] == str(sheet)
-        assert [one["method"] for one in answer["results"]] == list(METHODS)
-        for one in answer["results"]:
-            figures = [value for value in one.values() if not isinstance(value, str)]
-            assert len(figures) >= 4
-            assert all(math.isfinite(value) for value in figures)
-        assert load(sheet).shape[2] == 3
-        assert load(sheet).shape[1] > 1400  # three columns of pictures
-
-    @pytest.mark.slow
-    def test_table(self, done, pair, tmp_path):
-        lines = done("compare", *pair, "-o", tmp_path / "sheet.jpg").splitlines()
-        assert lines[0] == str(tmp_path / "sheet.jpg")
-        assert lines[1].split() == ["method", "space", "SW2", "SSIM", "TV", "seconds"]
-        assert [line.split()[0] for line in lines[2:]] == list(METHODS)
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("kind", ["grey", "deep RGBA in P3"])
-    def test_other_sources(self, done, pair, small, save, tmp_path, kind):
-        """The page is RGB whatever the source; its profile is that of the pictures on it."""
-        if kind == "grey":
-            source, profile = save("a.png", small[0][..., 0].copy()), None
-        else:
-            alpha = np.full((40, 60, 1), 200, np.uint16)
-            deep = np.dstack([small[0].astype(np.uint16) * 257, alpha * 257])
-            source, profile = save("a.png", deep, display_p3()), display_p3()
-        done("compare", source, pair[1], "-o", tmp_path / "sheet.png")
-        page = files.read(tmp_path / "sheet.png")
-        assert page.pixels.shape[2] == 3
-        assert page.profile == profile
 
 
 class TestLut:

@@ -8,7 +8,8 @@ from image.profiles import display_p3, grey_gamma
 from PIL import Image
 
 from jaxcolor.image import files
-from jaxcolor.recipes import DEFAULT_METHOD, DEFAULT_SPACE, METHODS
+from jaxcolor.recipes import METHODS
+from jaxcolor.recipes.looks import DEFAULT_LOOK
 
 OTHERS = [method for method in METHODS if method != "gaussian"]
 
@@ -58,9 +59,8 @@ class TestMethods:
         assert [one.name for one in tmp_path.iterdir()] == ["out.png"]
 
     def test_the_default_is_the_one_that_help_names(self, done, pair, tmp_path):
-        options = ("--method", DEFAULT_METHOD, "--space", DEFAULT_SPACE[DEFAULT_METHOD])
         done("transfer", *pair, "-o", tmp_path / "a.png")
-        done("transfer", *pair, "-o", tmp_path / "b.png", *options)
+        done("transfer", *pair, "-o", tmp_path / "b.png", "--look", DEFAULT_LOOK)
         assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
     def test_space_matters(self, done, pair, tmp_path, load):

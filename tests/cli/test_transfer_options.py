@@ -66,10 +66,12 @@ class TestLut:
         error = (load(direct).astype(float) - load(baked)) ** 2
         assert -10 * np.log10(error.mean() / 255**2) > 40
 
-    def test_size(self, done, pair, tmp_path):
+    def test_size(self, cli, pair, tmp_path):
         cube = tmp_path / "a.cube"
-        lut = ("--lut", cube, "--lut-size", "7", "--method", "histogram")
-        assert "7x7x7" in done("transfer", *pair, "-o", tmp_path / "a.png", *lut)
+        lut = ("--lut", cube, "--lut-size", "7", "--method", "sliced")
+        answer = cli("transfer", *pair, "-o", tmp_path / "a.png", *lut)
+        assert (answer.code, "7x7x7" in answer.out) == (0, True)
+        assert "too steep" in answer.err
         assert np.loadtxt(cube, skiprows=3).shape == (343, 3)
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from jaxcolor.cli.main import COMMANDS
-from jaxcolor.recipes import DEFAULT_METHOD
+from jaxcolor.recipes.looks import DEFAULT_LOOK
 
 A, B, OUT = "a.png", "b.png", ("-o", "out.png")
 
@@ -43,7 +43,7 @@ WRONG = {
     ),
     "equalize by a method": (
         ("transfer", A, *OUT, "--equalize", "--method", "gaussian"),
-        "leave --method out",
+        "leave --method and --look out",
     ),
     "equalize both": (
         ("transfer", A, *OUT, "--equalize", "--both", "c.png"),
@@ -65,9 +65,18 @@ WRONG = {
         ("transfer", A, B, *OUT, "--method", "newton", "--marginal", "tv", "--reach", "0.1"),
         "needs method 'sinkhorn'",
     ),
-    "blur for sliced": (
-        ("transfer", A, B, *OUT, "--method", "sliced", "--blur", "0.1"),
-        "sliced knows no marginal, reach, limits or blur",
+    "marginal for sliced": (
+        ("transfer", A, B, *OUT, "--method", "sliced", "--marginal", "kl", "--reach", "0.1"),
+        "sliced knows no marginal, reach or limits",
+    ),
+    "a look and a method": (
+        ("transfer", A, B, *OUT, "--look", "natural", "--method", "exact"),
+        "a look has its own method",
+    ),
+    "a misspelt look": (("transfer", A, B, *OUT, "--look", "natrual"), "did you mean 'natural'"),
+    "rounds of nothing": (
+        ("transfer", A, B, *OUT, "--method", "exact", "--rounds", "2"),
+        "without smoothing there is nothing to match again",
     ),
     "blur for exact": (
         ("transfer", A, B, *OUT, "--method", "exact", "--blur", "0.1"),
@@ -115,7 +124,7 @@ def test_help_names_what_there_is(cli):
     text = " ".join(cli("transfer", "--help").out.split())
     for word in ("histogram", "reinhard", "gaussian", "sliced", "oklab", "lalphabeta"):
         assert word in text
-    assert f"(default: {DEFAULT_METHOD})" in text
+    assert f"(default: {DEFAULT_LOOK})" in text
 
 
 def test_version(cli):

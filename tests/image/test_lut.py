@@ -8,27 +8,16 @@ from scipy.interpolate import RegularGridInterpolator
 
 from jaxcolor.image import lut
 from jaxcolor.image.apply import apply
-from jaxcolor.image.spaces import Lab
-from jaxcolor.maps import Affine, InSpace
+from jaxcolor.image.bake import bake
+from jaxcolor.maps import Affine
 
 RNG = np.random.default_rng(0)
-CURVED = InSpace(Lab(), Affine(jnp.diag(jnp.array([0.9, -1.0, 0.5])), jnp.array([5.0, 0, 0])))
+IDENTITY = Affine(jnp.eye(3), jnp.zeros(3))
 
 
 def random_lut(size, interpolation="tetrahedral"):
     table = RNG.uniform(0, 1, (size, size, size, 3)).astype(np.float32)
     return lut.Lut(jnp.asarray(table), jnp.array([[0.0] * 3, [1.0] * 3]), interpolation)
-
-
-@pytest.mark.parametrize("interpolation", lut.INTERPOLATIONS)
-@pytest.mark.parametrize("size", [2, 5, 33])
-def test_affine_maps_are_baked_exactly(size, interpolation):
-    matrix = jnp.asarray(RNG.normal(size=(3, 3)), jnp.float32)
-    fine = Affine(matrix, jnp.array([0.1, 0.2, 0.3]))
-    baked = lut.bake(fine, size)
-    baked = lut.Lut(baked.table, baked.domain, interpolation)
-    x = jnp.asarray(RNG.uniform(0, 1, (200, 3)), jnp.float32)
-    np.testing.assert_allclose(baked(x), fine(x), atol=2e-6)
 
 
 def test_trilinear_agrees_with_scipy():
@@ -46,24 +35,6 @@ def test_values_beyond_the_domain_are_clamped():
     )
 
 
-def test_error_falls_with_the_square_of_the_grid():
-    x = RNG.uniform(0.3, 0.7, (60, 80, 3)).astype(np.float32)
-    smooth = InSpace(Lab(), Affine(1.1 * jnp.eye(3), jnp.zeros(3)))
-    decibels = [lut.bake_error(lut.bake(smooth, n), smooth, x)[0] for n in (9, 17, 33, 65)]
-    # twice the grid, a quarter of the error: 12 dB
-    assert all(8 < step < 16 for step in np.diff(decibels)), decibels
-
-
-def test_bake_error_is_the_pictures():
-    image = RNG.integers(0, 256, (50, 40, 3)).astype(np.uint8)
-    baked = lut.bake(CURVED, 9)
-    decibels, worst = lut.bake_error(baked, CURVED, image)
-    x = jnp.asarray(image.reshape(-1, 3) / np.float32(255))
-    gap = np.clip(baked(x), 0, 1) - np.clip(CURVED(x), 0, 1)
-    np.testing.assert_allclose(decibels, -10 * np.log10(np.mean(gap**2)), atol=1e-3)
-    np.testing.assert_allclose(worst, np.abs(gap).max(), rtol=1e-4)
-
-
 def test_file_round_trip_keeps_everything(tmp_path):
     one = lut.Lut(
         jnp.asarray(RNG.normal(size=(5, 5, 5, 3)), jnp.float32),
@@ -76,7 +47,7 @@ def test_file_round_trip_keeps_everything(tmp_path):
 
 
 def test_red_runs_fastest(tmp_path):
-    lut.bake(Affine(jnp.eye(3), jnp.zeros(3)), 2).save(tmp_path / "x.cube")
+    bake(IDENTITY, 2).save(tmp_path / "x.cube")
     rows = [line for line in (tmp_path / "x.cube").read_text().splitlines() if line[0] in "01-"]
     assert [row.split()[0][0] for row in rows[:4]] == ["0", "1", "0", "1"]
     assert [row.split()[2][0] for row in rows] == list("00001111")
@@ -137,12 +108,6 @@ def test_what_no_reader_takes_is_not_written(tmp_path):
         random_lut(3, "nearest")(jnp.zeros((1, 3)))
 
 
-def test_sizes_out_of_range_are_refused():
-    for size in (1, 130):
-        with pytest.raises(ValueError, match="129"):
-            lut.bake(CURVED, size)
-
-
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "x.cube").write_text("old")
 
@@ -151,6 +116,6 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.write_text", full)
     with pytest.raises(OSError, match="disk full"):
-        lut.bake(CURVED, 2).save(tmp_path / "x.cube")
+        bake(IDENTITY, 2).save(tmp_path / "x.cube")
     assert [p.name for p in tmp_path.iterdir()] == ["x.cube"]
     assert (tmp_path / "x.cube").read_text() == "old"

@@ -1,11 +1,12 @@
-import functools
-
 import numpy as np
 import pytest
 
 import jaxcolor
 from jaxcolor.recipes import morph
+from jaxcolor.recipes.look import Look
+from jaxcolor.recipes.looks import style
 from jaxcolor.recipes.score import sw2
+from jaxcolor.recipes.transfer import change
 
 
 @pytest.fixture
@@ -16,13 +17,12 @@ def pair(photographs):
 
 def test_a_look_goes_all_the_way_at_an_even_pace(pair):
     source, reference = pair
-    fit = functools.partial(jaxcolor.fit, method="sliced", bases=10)
-    frames = list(morph.looks(source, reference, 5, fit=fit))
+    whole = change(source, Look([reference]), style(method="sliced", bases=10))
+    frames = list(morph.looks(whole, 5))
     np.testing.assert_array_equal(frames[0], source)
     end = jaxcolor.transfer(source, reference, method="sliced", bases=10)
     np.testing.assert_array_equal(frames[-1], end)
-    whole = sw2(source, reference)
-    left = [sw2(frame, reference) / whole for frame in frames]
+    left = [sw2(frame, reference) / sw2(source, reference) for frame in frames]
     np.testing.assert_allclose(left, [1, 0.75, 0.5, 0.25, 0], atol=0.08)
 
 
@@ -69,7 +69,7 @@ def test_colour_does_not_matter_and_transparency_is_ground():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p: morph.looks(p, p, 1), "steps"),
+        (lambda p: morph.looks(change(p, Look([p]), style(method="gaussian")), 1), "steps"),
         (lambda p: morph.shapes(p, p, 1), "steps"),
         (lambda p: morph.shapes(p, p, 2, size=7), "size"),
         (lambda p: morph.shapes(np.full_like(p, 255), p, 2), "one colour"),

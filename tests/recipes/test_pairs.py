@@ -10,7 +10,6 @@ from image.profiles import display_p3
 
 import jaxcolor
 from jaxcolor.image import files, pixels
-from jaxcolor.recipes import transfer
 from jaxcolor.recipes.pairs import Album, side_by_side, transfer_pairs
 
 METHODS = ("gaussian", "sliced")
@@ -37,9 +36,9 @@ def ordered_pairs(paths):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_as_one_by_one(shots, method):
-    fit = partial(transfer.fit, method=method)
+    chosen = partial(jaxcolor.transfer, method=method)
     together = ordered_pairs(shots)
-    for (source, reference), result in zip(together, transfer_pairs(together, fit), strict=True):
+    for (source, reference), result in zip(together, transfer_pairs(together, chosen), strict=True):
         assert isinstance(result, files.Picture)
         own = files.read(source)
         goal = files.convert(files.read(reference), own.profile)
@@ -66,7 +65,8 @@ def counted(monkeypatch, place, name):
 
 def test_each_is_read_and_reduced_once(shots, monkeypatch):
     read, palettes = counted(monkeypatch, files, "read"), counted(monkeypatch, pixels, "Palette")
-    list(transfer_pairs(ordered_pairs(shots[:1] + shots[3:]) * 3))
+    chosen = partial(jaxcolor.transfer, method="sliced")
+    list(transfer_pairs(ordered_pairs(shots[:1] + shots[3:]) * 3, chosen))
     assert (len(read), len(palettes)) == (2, 2)
 
 
@@ -109,14 +109,14 @@ def test_the_programs_are_compiled_for_the_first_pair(photographs, tmp_path, met
         if event == "/jax/core/compile/backend_compile_duration":
             compiled.append(fun_name)
 
-    fit = partial(transfer.fit, method=method)
+    chosen = partial(jaxcolor.transfer, method=method)
     jax.clear_caches()
     jax.monitoring.register_event_duration_secs_listener(note)
     try:
-        list(transfer_pairs([(paths[0], paths[1])], fit))
+        list(transfer_pairs([(paths[0], paths[1])], chosen))
         assert {"gaussian": "jit(between)", "sliced": "jit(solve)"}[method] in compiled
         compiled.clear()
-        list(transfer_pairs(ordered_pairs(paths), fit))
+        list(transfer_pairs(ordered_pairs(paths), chosen))
     finally:
         jax.monitoring.unregister_event_duration_listener(note)
     assert set(compiled) <= besides

@@ -114,8 +114,8 @@ def test_the_same_picture_is_left_nearly_as_it_was(photographs, method):
     same = jaxcolor.transfer(photographs[0], photographs[0], method=method).astype(int)
     off = np.abs(same - photographs[0])
     if method in ("newton", "sinkhorn"):  # each colour becomes the mean around it
-        assert np.median(off) <= 255 * DEFAULT_BLUR / 2
-        assert np.quantile(off, 0.99) <= 255 * DEFAULT_BLUR * 3
+        assert np.median(off) <= 255 * DEFAULT_BLUR[method] / 2
+        assert np.quantile(off, 0.99) <= 255 * DEFAULT_BLUR[method] * 3
     else:
         assert np.quantile(off, 0.99) <= 1
 
@@ -220,10 +220,9 @@ def test_views_serve_as_pictures(photographs):
     source, reference = photographs
     mask = np.arange(source.shape[1])[None] * np.ones((source.shape[0], 1)) / source.shape[1]
     seen = pixels.view(source, mask)
-    fitted = jaxcolor.fit(seen, pixels.view(reference))
-    np.testing.assert_array_equal(
-        jaxcolor.apply(fitted, seen), jaxcolor.transfer(source, reference, mask=mask)
-    )
+    fitted = jaxcolor.fit(seen, pixels.view(reference), method="gaussian")
+    whole = jaxcolor.transfer(source, reference, method="gaussian", mask=mask)
+    np.testing.assert_array_equal(jaxcolor.apply(fitted, seen), whole)
     with pytest.raises(ValueError, match="viewed already"):
         jaxcolor.apply(fitted, seen, mask=mask)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 from skimage.exposure import match_histograms
 
+from jaxcolor.maps import lookup
 from jaxcolor.measure import Measure, pad, point_cloud
 from jaxcolor.transport import line
 
@@ -107,3 +108,82 @@ def test_float32_is_near_float64():
     pair32 = cloud(0, 500, np.float32), cloud(1, 400, np.float32)
     moved32 = line.solve(*pair32)(pair32[0].points)
     assert np.quantile(np.abs(np.asarray(moved32) - np.asarray(moved64)), 0.99) < 5e-3
+
+
+# blur: the displacement smoothed
+
+
+def two_lines(dtype):
+    """Positions and masses of two clouds on the line."""
+    source, target = cloud(0, 400, dtype, d=1), cloud(1, 300, dtype, d=1)
+    return source.points[:, 0], source.weights, target.points[:, 0], target.weights
+
+
+def test_without_blur_the_displacement_is_the_rearrangement(dtype):
+    x, a, y, b = two_lines(dtype)
+    both = line.binned(x, a, y, b, 128)
+    plain = both.step * line.rearrange(both.a, both.b, both.target)
+    for nothing in (0.0, jnp.zeros((), dtype)):
+        np.testing.assert_array_equal(line.axis_map(x, a, y, b, 128, nothing)[2], plain)
+
+
+@pytest.mark.parametrize("blur", [0.05, 0.4])
+def test_blur_fits_local_lines(dtype, blur):
+    """By NumPy's weighted polynomial fit, knot by knot."""
+    problem = two_lines(dtype)
+    _, step, rough = line.axis_map(*problem, 128)
+    _, _, smooth = line.axis_map(*problem, 128, jnp.asarray(blur, dtype))
+    mass = np.asarray(line.binned(*problem, 128).a, float)
+    weight = mass / mass.sum() + line.RARE / 128
+    place = np.arange(128) * float(step)
+    expected = [
+        np.polyfit(
+            place - here,
+            np.asarray(rough, float),
+            1,
+            w=np.sqrt(weight * np.exp(-(((place - here) / blur) ** 2) / 2)),
+        )[1]
+        for here in place
+    ]
+    np.testing.assert_allclose(smooth, expected, atol=2e-3)
+    assert smooth.dtype == dtype
+
+
+def test_more_blur_is_less_steep(dtype):
+    problem = two_lines(dtype)
+    bends = [
+        float(jnp.abs(jnp.diff(line.axis_map(*problem, 128, jnp.asarray(w, dtype))[2], 2)).sum())
+        for w in (0, 0.05, 0.2, 1)
+    ]
+    assert bends == sorted(bends, reverse=True)
+    assert bends[-1] < 0.02 * bends[0]
+
+
+@pytest.mark.parametrize("blur", [1e-6, 0.05, 1.0, 1e3])
+def test_what_is_linear_stays_with_any_blur(single, blur):
+    """But for binning: half a step at either end."""
+    x, a, _, _ = two_lines(single)
+    for y in (x + 2, jnp.full_like(x, x.mean())):
+        low, step, shift = line.axis_map(x, a, y, a, 128, jnp.asarray(blur, single))
+        np.testing.assert_allclose(x + lookup(x, low, step, shift), y, atol=1.5 * float(step))
+
+
+@pytest.mark.parametrize("blur", [1e-6, 1e-3, 0.1, 1e3])
+def test_blur_of_few_points_is_finite(single, blur):
+    one = jnp.asarray([0.25], single)
+    two = jnp.asarray([0.0, 1.0], single)
+    for x, y in ((one, one), (one, two), (two, one), (two, two[::-1])):
+        shift = line.axis_map(
+            x, jnp.ones_like(x), y, jnp.ones_like(y), 128, jnp.asarray(blur, single)
+        )[2]
+        assert jnp.isfinite(shift).all()
+        assert jnp.abs(shift).max() < 2
+
+
+def test_blur_in_float32_is_near_float64():
+    found = []
+    for double, dtype in ((True, np.float64), (False, np.float32)):
+        with jax.enable_x64(double), jax.numpy_dtype_promotion("strict"):
+            found.append(line.axis_map(*two_lines(dtype), 128, jnp.asarray(0.3, dtype))[2])
+    assert [leaf.dtype for leaf in found] == [np.float64, np.float32]
+    np.testing.assert_allclose(*found, atol=5e-3)

@@ -139,3 +139,99 @@ def test_published_pair_over_eight_keys(shared_data, bases, median, worst):
     ]
     assert np.median(left) <= median
     assert max(left) <= worst
+
+
+# blur: maps smoothed along each axis
+
+
+@pytest.fixture(scope="module")
+def colours(photographs):
+    """Of two photographs, 4,096 points each."""
+    from jaxcolor.image import colors
+    from jaxcolor.image.pixels import view
+
+    return [colors.sample(view(picture), size=4096) for picture in photographs]
+
+
+def few(source, target, **options):
+    """One program, for 64 points on either side, that these tests share."""
+    return sliced.solve(source, target, KEY, bases=2, **options)
+
+
+def test_no_blur_is_the_default_bit_for_bit(dtype):
+    pair = cloud(0, 64, dtype), cloud(1, 64, dtype)
+    chex.assert_trees_all_equal(few(*pair, blur=jnp.zeros((), dtype)), few(*pair))
+
+
+@pytest.mark.parametrize("blur", [0.1, 2.0])
+def test_blur_leaves_translations_as_they_are(dtype, blur):
+    source = cloud(4, 64, dtype)
+    shift = jnp.asarray([3.0, -1.0, 0.5], dtype)
+    moved = few(source, Measure(source.points + shift[None], source.weights), blur=blur)
+    step = jnp.ptp(source.points) / sliced.KNOTS
+    off = jnp.abs(moved(source.points) - source.points - shift[None])
+    assert off.max() < 2 * step
+    assert off.dtype == dtype
+
+
+@pytest.mark.parametrize("blur", [0.1, 2.0])
+def test_blur_meets_a_flat_target(dtype, blur):
+    source = cloud(4, 64, dtype)
+    point = jnp.broadcast_to(jnp.asarray([1.0, 2.0, 3.0], dtype), (64, 3))
+    moved = few(source, Measure(point, source.weights), blur=blur)(source.points)
+    np.testing.assert_allclose(moved, point, atol=2e-3)
+
+
+def test_more_blur_fits_better_in_a_table_and_costs_little(colours, photographs):
+    from jaxcolor import apply, bake
+    from jaxcolor.image.bake import bake_error
+
+    source, reference = photographs
+    decibels, left = [], []
+    for blur in (0.0, 0.05, 0.2):
+        fitted = sliced.solve(*colours, KEY, bases=10, blur=blur)
+        decibels.append(bake_error(bake(fitted, 17), fitted, source)[0])
+        left.append(sw2(apply(fitted, source), reference))
+    assert decibels[0] + 2 < decibels[1]
+    assert decibels[1] + 5 < decibels[2]
+    before = sw2(source, reference)
+    assert left[1] < 0.025 * before
+    assert left[2] < 0.06 * before
+
+
+def test_blur_is_traced():
+    pair = cloud(0, 64, np.float32), cloud(1, 64, np.float32)
+    first = few(*pair, blur=0.1)
+    programs = sliced.solve._cache_size()
+    other = few(*pair, blur=0.3)
+    assert sliced.solve._cache_size() == programs
+    assert jnp.abs(first.shift - other.shift).max() > 1e-3
+
+
+def test_vmap_over_blur_is_a_loop():
+    pair = cloud(0, 64, np.float32), cloud(1, 64, np.float32)
+    widths = jnp.array([0.0, 0.2, 1.0])
+    batch = jax.vmap(lambda blur: few(*pair, blur=blur))(widths)
+    for k, blur in enumerate(widths):
+        chex.assert_trees_all_close(
+            jax.tree.map(lambda leaf, k=k: leaf[k], batch), few(*pair, blur=blur), atol=1e-3
+        )
+
+
+def test_blur_in_double_precision(double):
+    pair = cloud(0, 64, double), cloud(1, 64, double)
+    fitted = few(*pair, blur=0.3)
+    assert {leaf.dtype for leaf in jax.tree.leaves(fitted)} == {double}
+    left, before = (
+        sliced_distance(p, pair[1].points) for p in (fitted(pair[0].points), pair[0].points)
+    )
+    assert left < 0.3 * before
+
+
+def test_a_flat_source_with_blur():
+    source, target = point_cloud(np.full((64, 3), 0.3, np.float32)), cloud(1, 64, np.float32)
+    moved = few(source, target, blur=0.2)(source.points)
+    np.testing.assert_allclose(moved, jnp.broadcast_to(moved[0], moved.shape), atol=1e-5)
+    # the middle of the target, or near it
+    spread = target.points.std(0).max()
+    assert jnp.abs(moved[0] - jnp.median(target.points, axis=0)).max() < spread

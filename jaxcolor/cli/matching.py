@@ -1,0 +1,162 @@
+"""The options that say how colours are matched, and what they amount to."""
+
+import argparse
+
+from jaxcolor.cli.common import Parser, number, one_of
+from jaxcolor.image import GAMUTS, SMOOTHINGS
+from jaxcolor.recipes import DEFAULT_BLUR, DEFAULT_SPACE, MARGINALS, METHODS, SPACES
+from jaxcolor.recipes.looks import DEFAULT_LOOK, LOOKS, Style, style
+from jaxcolor.recipes.relaxation import Relaxation
+
+LOOK_HELP = (
+    "natural: the reference's colours as far as the structure of SOURCE lets them come, no new "
+    "grain. faithful: its whole palette. gentle: its mood, every hue kept in its place. Each is a "
+    f"method with its settings, any of which may be given as well (default: {DEFAULT_LOOK})"
+)
+METHOD_HELP = (
+    "instead of a look, one map of colours and nothing else. histogram: red, green and blue each "
+    "by itself. reinhard: average and contrast. gaussian: average, contrast and colour balance "
+    "together; gentle, no new grain. sliced: the whole palette. newton, sinkhorn: optimal "
+    "transport of the palette; exact: the same unsmoothed. --marginal calls for one of these"
+)
+
+
+def add_matching(parser: argparse.ArgumentParser) -> None:
+    """How the colours of one picture are matched to another's: what `matching` reads."""
+    parser.add_argument("--look", type=one_of(LOOKS, "look"), help=LOOK_HELP)
+    parser.add_argument("--method", type=one_of(METHODS, "method"), help=METHOD_HELP)
+    defaults = ", ".join(f"{space} for {method}" for method, space in DEFAULT_SPACE.items())
+    parser.add_argument(
+        "--space",
+        type=one_of(SPACES, "space"),
+        help=f"colour space to match in: {', '.join(SPACES)}. Pictures are read as sRGB for this, "
+        f"whatever their profile (default: {defaults}; reinhard has its own)",
+    )
+    add_strength(parser)
+    add_finishing(parser)
+    parser.add_argument(
+        "--bases",
+        type=number(1, 1000, int),
+        metavar="N",
+        help="rounds of the sliced method; fewer are faster and rougher (default: the look's, or "
+        f"{Style('sliced').bases})",
+    )
+    parser.add_argument(
+        "--seed",
+        type=number(0, 2**32 - 1, int),
+        default=0,
+        metavar="N",
+        help="another draw of the sliced method",
+    )
+    add_coupling(parser)
+
+
+def add_strength(parser: argparse.ArgumentParser) -> None:
+    """How far to go."""
+    parser.add_argument(
+        "--strength",
+        type=number(0, 1),
+        default=1.0,
+        metavar="0..1",
+        help="how much of the change to make: 0 none, 1 all (default: 1)",
+    )
+
+
+def add_finishing(parser: argparse.ArgumentParser, *, again: bool = True) -> None:
+    """What follows once colours are mapped; `again` where there is something to match them to."""
+    parser.add_argument(
+        "--smooth",
+        type=one_of(SMOOTHINGS, "smoothing"),
+        help="filter of the change, so that it adds no grain, bands or blocks. yaroslavsky: as "
+        "even as the source's own colours; keeps those of small things. guided: quicker; tints "
+        "small things. regrain: the source's own grain, paler colours. none",
+    )
+    parser.add_argument(
+        "--gamut",
+        type=one_of(GAMUTS, "gamut mapping"),
+        help="colours that no screen shows. clip: cut each channel; fade: keep hue and lightness, "
+        "give up saturation",
+    )
+    parser.add_argument(
+        "--dither",
+        action=argparse.BooleanOptionalAction,
+        help="round 8-bit results by a fine pattern: slow gradients stay smooth",
+    )
+    if again:
+        parser.add_argument(
+            "--rounds",
+            type=number(1, 10, int),
+            metavar="N",
+            help="how often to smooth, matching colours to REFERENCE in between; needs --smooth",
+        )
+        parser.add_argument(
+            "--rematch",
+            action=argparse.BooleanOptionalAction,
+            help="match colours once more at the end: closer to REFERENCE; needs --smooth",
+        )
+
+
+def finishing(args: argparse.Namespace) -> dict:
+    """The options of `add_finishing`, as `style` takes them."""
+    names = ("smooth", "rounds", "rematch", "gamut", "dither")
+    return {name: getattr(args, name, None) for name in names}
+
+
+def matching(args: argparse.Namespace) -> Style:
+    """What the options of `add_matching`, but for strength and seed, amount to.
+
+    Those that do not go together are a usage error.
+    """
+    parser: Parser = args.parser
+    try:
+        return style(
+            args.look,
+            args.method,
+            relaxation(args),
+            space=args.space,
+            bases=args.bases,
+            **finishing(args),
+        )
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def add_coupling(parser: argparse.ArgumentParser) -> None:
+    """What the optimal-transport methods take, in colour distances of the chosen space."""
+    parser.add_argument(
+        "--marginal",
+        type=one_of(MARGINALS, "marginal"),
+        default="balanced",
+        help="must every colour find a partner? balanced: yes. kl: less and less beyond --reach; "
+        "tv: all within --reach, none beyond; range: each counts for LO..HI times itself. Colours "
+        "without a partner stay as they are (default: balanced)",
+    )
+    parser.add_argument(
+        "--reach",
+        type=number(1e-6, 1e6),
+        metavar="R",
+        help="for kl and tv: how far a partner may be, a colour distance in the space (from black "
+        "to white: 1.7 in srgb, 1 in oklab, 100 in lab)",
+    )
+    parser.add_argument(
+        "--range",
+        dest="limits",
+        nargs=2,
+        type=number(0, 1e6),
+        metavar=("LO", "HI"),
+        help="for range: least and greatest share, around 1 (0.5 2: half to twice as much)",
+    )
+    defaults = ", ".join(f"{blur} for {method}" for method, blur in DEFAULT_BLUR.items())
+    parser.add_argument(
+        "--blur",
+        type=number(1e-6, 1e6),
+        metavar="B",
+        help="for sliced, newton and sinkhorn: colour distance to neglect; small is closer, large "
+        f"is smoother (default: the look's, or {defaults}; in lab 100 times that)",
+    )
+
+
+def relaxation(args: argparse.Namespace) -> Relaxation:
+    """The options of `add_coupling`."""
+    limits = None if args.limits is None else tuple(args.limits)
+    return Relaxation(args.marginal, args.reach, limits, args.blur)
