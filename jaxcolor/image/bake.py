@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse as sparse
 from jax import Array
 from numpy.typing import ArrayLike
-from scipy.sparse.linalg import cg
 
 from jaxcolor.image.colors import chunks, sample
 from jaxcolor.image.lut import Lut, corners
@@ -16,9 +15,12 @@ from jaxcolor.image.pixels import Pixels, evaluate, view
 from jaxcolor.maps import ColorMap
 
 COLORS = 1 << 17  # of a picture that a table is fitted to
-STAY = 1e-3  # weight of the sampled values, where a grid point's own colours have 1 on average
+# weight of the sampled values, where a grid point's own colours have 1 on average: with less the
+# table is up to half a decibel closer on the picture, and ten further on colours next to it
+STAY = 0.3
 STEPS = 100  # of conjugate gradients
 ENOUGH = 1e-4  # their relative residual
+TINY = 1e-300
 
 
 def bake(color_map: ColorMap, size: int = 33, *, picture: ArrayLike | Pixels | None = None) -> Lut:
@@ -66,9 +68,29 @@ def _correction(color_map: ColorMap, table: np.ndarray, size: int, picture: Pixe
     share = sparse.diags_array(np.asarray(mu.weights, np.float64) * size**3)
     normal = interpolate.T @ share @ interpolate + STAY * sparse.eye_array(size**3)
     right = interpolate.T @ (share @ (evaluate(color_map, points) - interpolate @ table))
-    scale = sparse.diags_array(1 / normal.diagonal())
-    found = [cg(normal, right[:, c], rtol=ENOUGH, maxiter=STEPS, M=scale)[0] for c in range(3)]
-    return np.stack(found, 1).astype(table.dtype)
+    return _solve(normal, right).astype(table.dtype)
+
+
+def _solve(matrix: sparse.csr_array, right: np.ndarray) -> np.ndarray:
+    """matrix^-1 right (n, k) by conjugate gradients, preconditioned by the diagonal.
+
+    All columns at once, and without BLAS, whose threads would wait for those of XLA.
+    """
+    scale = 1 / matrix.diagonal()[:, None]
+    found, rest = np.zeros_like(right), right.copy()
+    towards = scale * rest
+    weight = np.einsum("nk,nk->k", rest, towards)
+    enough = ENOUGH**2 * weight
+    for _ in range(STEPS):
+        if (weight <= enough).all():
+            break
+        ahead = matrix @ towards
+        step = weight / np.maximum(np.einsum("nk,nk->k", towards, ahead), TINY)
+        found += step * towards
+        rest -= step * ahead
+        before, weight = weight, np.einsum("nk,nk->k", rest, scale * rest)
+        towards = scale * rest + weight / np.maximum(before, TINY) * towards
+    return found
 
 
 @partial(jax.jit, static_argnames="size")

@@ -77,8 +77,8 @@ def corners(
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {INTERPOLATIONS}")
     t = jnp.clip(unit, 0, 1) * (size - 1)
-    first = jnp.minimum(t.astype(jnp.int32), size - 2)
     strides = jnp.array([size * size, size, 1])
+    first = jnp.minimum(t.astype(strides.dtype), size - 2)
     weigh = _tetrahedral if interpolation == "tetrahedral" else _trilinear
     start = (first * strides[None]).sum(1)
     return [(start + offset, w) for offset, w in weigh(t - first.astype(t.dtype), strides)]

@@ -27,7 +27,7 @@ def into_gamut(colors: np.ndarray) -> np.ndarray:
     # the share of the way from grey at which the first channel meets its end
     room = np.where(away > 0, 1 - grey, grey) / np.maximum(np.abs(away), 1e-9)
     share = np.minimum(room.min(-1, keepdims=True), 1)
-    return np.clip(grey + share * away, 0, 1)
+    return np.where(share < 1, np.clip(grey + share * away, 0, 1), colors)
 
 
 def dithered(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -53,7 +53,7 @@ class Change:
             ValueError: for another strength.
         """
         color_map = blend(self.color_map, strength)
-        if self.how == PLAIN or strength == 0:
+        if self.how == PLAIN:
             return apply(color_map, self.picture)
         return _pixels(self.before, self.after, self.picture, self.how, strength)
 
@@ -81,7 +81,9 @@ def blend(color_map: maps.ColorMap, strength: float) -> maps.ColorMap:
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must be within 0..1, got {strength}")
-    return color_map if strength == 1 else maps.Blend(jnp.asarray(strength), color_map)
+    if strength == 1:
+        return color_map
+    return maps.Blend(jnp.asarray(strength), as_pytree(color_map))
 
 
 def floats(picture: Pixels) -> np.ndarray:
@@ -150,9 +152,8 @@ def _pixels(
         gamut=how.gamut == "fade",
         dither=how.dither,
     )
-    if picture.mask is not None:  # to the last bit, whatever the depth
-        untouched = picture.mask.reshape(color.shape[:2]) <= 0
-        color[untouched] = picture.color.reshape(color.shape)[untouched]
+    # to the last bit, whatever the depth
+    color = np.where(share > 0, color, picture.color.reshape(color.shape))
     if picture.alpha is not None:
         color = np.dstack([color, picture.alpha.reshape(*after.shape[:2], 1)])
     return color.reshape(picture.shape)

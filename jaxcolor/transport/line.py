@@ -102,6 +102,7 @@ def _smooth(shift: Array, a: Array, width: Array) -> Array:
     # where there is hardly a colour all knots count alike: rounding must not decide
     weight = a / jnp.maximum(a.sum(), jnp.finfo(a.dtype).tiny) + RARE / knots
     index = jnp.arange(knots, dtype=shift.dtype)
+    width = jnp.minimum(width, knots)
     away = (index[None] - index[:, None]) / jnp.where(width > 0, width, 1)
     window = jnp.exp(-(away**2) / 2)
     columns = jnp.stack([weight, weight * shift], 1)

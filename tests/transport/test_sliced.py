@@ -179,7 +179,8 @@ def test_blur_meets_a_flat_target(dtype, blur):
     source = cloud(4, 64, dtype)
     point = jnp.broadcast_to(jnp.asarray([1.0, 2.0, 3.0], dtype), (64, 3))
     moved = few(source, Measure(point, source.weights), blur=blur)(source.points)
-    np.testing.assert_allclose(moved, point, atol=2e-3)
+    # a local mean, in place of a line, would be off by units
+    np.testing.assert_allclose(moved, point, atol=5e-3)
 
 
 def test_more_blur_fits_better_in_a_table_and_costs_little(colours, photographs):
