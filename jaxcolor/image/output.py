@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from jaxcolor.image.pixels import each, from_float, full_scale
+from jaxcolor.image.pixels import from_float, full_scale
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of ITU-R BT.709, on encoded values
-ROWS = 1 << 8  # of a picture in one NumPy call
 LOST = 1e-3  # of a level, to rounding
 # the generalised golden ratio of the plane: multiples of its inverse powers fill a square evenly
 _RATIO = 1.32471795724474602596
@@ -19,7 +18,7 @@ def into_gamut(colors: np.ndarray) -> np.ndarray:
 
     Example:
         >>> into_gamut(np.array([[1.2, 0.6, 0.6], [0.5, 0.5, 0.5]], np.float32)).round(2)
-        array([[1.  , 0.66, 0.66],
+        array([[1.  , 0.65, 0.65],
                [0.5 , 0.5 , 0.5 ]], dtype=float32)
     """
     grey = np.clip(colors @ LUMA.astype(colors.dtype), 0, 1)[..., None]
@@ -30,15 +29,15 @@ def into_gamut(colors: np.ndarray) -> np.ndarray:
     return np.where(share < 1, np.clip(grey + share * away, 0, 1), colors)
 
 
-def dithered(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """A float picture (H, W, c) in [0, 1] as integers, rounded up or down by an even pattern.
+def dithered(picture: np.ndarray, dtype: np.dtype, first: int = 0) -> np.ndarray:
+    """A float picture (H, W, c), from row `first` on, rounded up or down by an even pattern.
 
-    A level v becomes floor(v + t): v itself where it is whole, and v in the mean over a few pixels.
+    A level v becomes floor(v + t): v itself where it is whole, v in the mean over a few pixels.
     The thresholds t are those of an additive sequence, so neighbours differ much and no texture is
     seen; the channels are out of step.
 
     Example:
-        >>> dithered(np.full((64, 64, 1), 100.25 / 255, np.float32), np.dtype(np.uint8)).mean()
+        >>> dithered(np.full((64, 64, 1), 100.25 / 255, np.float32), np.dtype(np.uint8)).mean().round(2)
         np.float64(100.25)
 
     Reference:
@@ -46,41 +45,36 @@ def dithered(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """
     height, width, channels = picture.shape
     scale = np.float32(full_scale(dtype))
+    row = np.arange(first, first + height) / _RATIO
     column = np.arange(width) / _RATIO**2
     phase = np.arange(channels) / channels
-    result = np.empty(picture.shape, dtype)
-
-    def strip(rows: slice) -> None:
-        row = np.arange(rows.start, rows.stop) / _RATIO
-        threshold = (row[:, None, None] + column[:, None] + phase) % 1
-        # a whole level may have lost, or gained, its last bit on the way here
-        threshold = (LOST + (1 - 2 * LOST) * threshold).astype(np.float32)
-        result[rows] = np.clip(np.floor(picture[rows] * scale + threshold), 0, scale)
-
-    each(strip, [slice(i, min(i + ROWS, height)) for i in range(0, height, ROWS)])
-    return result
+    threshold = (row[:, None, None] + column[:, None] + phase) % 1
+    # a whole level may have lost, or gained, its last bit on the way here
+    threshold = (LOST + (1 - 2 * LOST) * threshold).astype(np.float32)
+    return np.clip(np.floor(picture * scale + threshold), 0, scale).astype(dtype)
 
 
 def finished(
-    picture: np.ndarray, dtype: np.dtype, *, bounded: bool, gamut: bool, dither: bool
+    picture: np.ndarray,
+    dtype: np.dtype,
+    *,
+    bounded: bool,
+    gamut: bool,
+    dither: bool,
+    first: int = 0,
 ) -> np.ndarray:
-    """A float picture (H, W, c) in the dtype of its source.
+    """A float picture (H, W, c), or rows of one, in the dtype of its source.
 
     Args:
         picture: unclipped, full scale = 1.
         dtype: uint8, uint16 or a float.
         bounded: whether values beyond [0, 1] are to come back within it.
         gamut: by `into_gamut` rather than channel by channel.
-        dither: for integers.
+        dither: for 8 bits.
+        first: which row of the whole comes first.
     """
     if gamut and bounded and picture.shape[2] == 3:
-        result = np.empty_like(picture)
-
-        def strip(rows: slice) -> None:
-            result[rows] = into_gamut(picture[rows])
-
-        each(strip, [slice(i, i + ROWS) for i in range(0, len(picture), ROWS)])
-        picture = result
+        picture = into_gamut(picture)
     if dither and dtype == np.uint8:
-        return dithered(picture, dtype)
+        return dithered(picture, dtype, first)
     return from_float(picture, dtype, clip=bounded)

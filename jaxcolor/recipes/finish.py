@@ -15,6 +15,8 @@ from jaxcolor.image.pixels import BLOCK, Pixels, as_pytree, each, evaluate, to_f
 from jaxcolor.image.smooth import smooth
 from jaxcolor.recipes.looks import PLAIN, Finish
 
+ROWS = 64  # of a picture in one NumPy call
+
 
 @dataclass(frozen=True, eq=False)
 class Change:
@@ -55,19 +57,36 @@ class Change:
         color_map = blend(self.color_map, strength)
         if self.how == PLAIN:
             return apply(color_map, self.picture)
-        return _pixels(self.before, self.after, self.picture, self.how, strength)
+        picture, color = self.picture, _colors(self.picture)
+        channels = color.shape[2] + (picture.alpha is not None)
+        result = np.empty((*color.shape[:2], channels), color.dtype)
+        if picture.alpha is not None:
+            result[..., -1] = picture.alpha.reshape(color.shape[:2])
 
-    @cached_property
-    def before(self) -> np.ndarray:
-        """(H, W, c) float32: the picture without its alpha."""
-        return floats(self.picture)
+        def strip(rows: slice) -> None:
+            before, share = to_float(color[rows], self.after.dtype), np.float32(strength)
+            if picture.mask is not None:
+                share = share * _mask(picture, rows)[..., None]
+            mixed = finished(
+                before + share * (self.after[rows] - before),
+                color.dtype,
+                bounded=picture.bounded,
+                gamut=self.how.gamut == "fade",
+                dither=self.how.dither,
+                first=rows.start,
+            )
+            # what does not change keeps its last bit, whatever the depth
+            result[rows, :, : color.shape[2]] = np.where(share > 0, mixed, color[rows])
+
+        each(strip, [slice(top, min(top + ROWS, len(color))) for top in range(0, len(color), ROWS)])
+        return result.reshape(picture.shape)
 
     @cached_property
     def after(self) -> np.ndarray:
         """(H, W, c) float32: the whole change, mask aside, not clipped."""
-        after, how = _mapped(self.color_map, self.picture), self.how
+        after, how, color = _mapped(self.color_map, self.picture), self.how, _colors(self.picture)
         for turn in range(how.rounds):
-            after = smooth(self.before, after, how.smooth)
+            after = smooth(color, after, how.smooth)
             if self.again is not None and (how.rematch or turn + 1 < how.rounds):
                 after = _matched(after, self.picture, self.again)
         return after
@@ -86,17 +105,16 @@ def blend(color_map: maps.ColorMap, strength: float) -> maps.ColorMap:
     return maps.Blend(jnp.asarray(strength), as_pytree(color_map))
 
 
-def floats(picture: Pixels) -> np.ndarray:
-    """(H, W, c) float32, full scale = 1, c = 1 or 3: the picture without its alpha."""
-    channels = picture.color.shape[1]
-    result = np.empty((*picture.shape[:2], channels), np.float32)
-    rows = result.reshape(-1, channels)
+def _colors(picture: Pixels) -> np.ndarray:
+    """(H, W, c), c = 1 or 3: the picture without its alpha."""
+    return picture.color.reshape(*picture.shape[:2], -1)
 
-    def fill(part: slice) -> None:
-        rows[part] = to_float(picture.color[part], result.dtype)
 
-    each(fill, picture.tiles(BLOCK))
-    return result
+def _mask(picture: Pixels, rows: slice) -> np.ndarray:
+    """(h, W) in [0, 1]: the mask on some rows of the picture."""
+    assert picture.mask is not None
+    mask = picture.mask.reshape(picture.shape[:2])[rows]
+    return np.clip(to_float(mask, np.dtype(np.float32)), 0, 1)
 
 
 def _mapped(color_map: maps.ColorMap, picture: Pixels) -> np.ndarray:
@@ -134,26 +152,12 @@ def _matched(
     shape = after.shape if after.shape[2] == 3 else after.shape[:2]
     now = replace(picture, color=rows, shape=shape)
     moved = _mapped(again(now), now)
-    return after + (moved - floats(now)) if picture.bounded else moved
+    if not picture.bounded:
+        return moved
 
+    def add(part: slice) -> None:
+        moved[part] += after[part] - to_float(_colors(now)[part], after.dtype)
 
-def _pixels(
-    before: np.ndarray, after: np.ndarray, picture: Pixels, how: Finish, strength: float
-) -> np.ndarray:
-    """Blend with the source by strength and mask, and back to the picture's dtype, alpha added."""
-    share = np.float32(strength)
-    if picture.mask is not None:
-        mask = np.clip(to_float(picture.mask, np.dtype(np.float32)), 0, 1)
-        share = share * mask.reshape(*after.shape[:2], 1)
-    color = finished(
-        before + share * (after - before),
-        picture.color.dtype,
-        bounded=picture.bounded,
-        gamut=how.gamut == "fade",
-        dither=how.dither,
-    )
-    # to the last bit, whatever the depth
-    color = np.where(share > 0, color, picture.color.reshape(color.shape))
-    if picture.alpha is not None:
-        color = np.dstack([color, picture.alpha.reshape(*after.shape[:2], 1)])
-    return color.reshape(picture.shape)
+    strips = [slice(top, top + ROWS) for top in range(0, len(after), ROWS)]
+    each(add, strips)
+    return moved

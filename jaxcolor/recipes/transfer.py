@@ -260,7 +260,8 @@ def change(
     fitted = _fit(own, goal, asked, key)
 
     def again(now: Pixels) -> maps.ColorMap:
-        return _fit(Look([now]), goal, Style("sliced"), key)
+        # as many frames as the look has: the same program
+        return _fit(Look([now]), goal, Style("sliced", bases=asked.bases), key)
 
     return Change(fitted, own.pictures[0], asked.finish, again)
 

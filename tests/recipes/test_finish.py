@@ -9,7 +9,7 @@ import jaxcolor
 from jaxcolor.image.pixels import view
 from jaxcolor.image.smooth import smooth
 from jaxcolor.maps import Affine
-from jaxcolor.recipes.finish import Change, blend, floats
+from jaxcolor.recipes.finish import Change, blend
 from jaxcolor.recipes.looks import Finish
 
 RNG = np.random.default_rng(0)
@@ -213,15 +213,6 @@ def test_dithering_keeps_means_that_rounding_loses():
     assert (rounded == 25).all()
     np.testing.assert_allclose(dithered.mean((0, 1)), 25.25, atol=0.01)
     assert set(np.unique(dithered)) == {25, 26}
-
-
-def test_floats_drop_the_alpha(picture):
-    alpha = np.dstack([picture, np.full((60, 80), 9, np.uint8)])
-    for one, channels in ((picture, 3), (alpha, 3), (picture[..., 0], 1), (alpha[..., 2:], 1)):
-        result = floats(view(one))
-        assert (result.shape, result.dtype) == ((60, 80, channels), np.float32)
-        kept = one if one.ndim == 2 else one[..., :channels]
-        np.testing.assert_array_equal(result, kept.reshape(result.shape) / np.float32(255))
 
 
 def test_the_source_is_not_changed(picture):
