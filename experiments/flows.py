@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from choose_default import photographs
+from photographs import photographs
 from figures_common import BLUE, INKS, RED
 from jax import Array
 from matplotlib import pyplot as plt

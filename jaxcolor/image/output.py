@@ -37,7 +37,8 @@ def dithered(picture: np.ndarray, dtype: np.dtype, first: int = 0) -> np.ndarray
     seen; the channels are out of step.
 
     Example:
-        >>> dithered(np.full((64, 64, 1), 100.25 / 255, np.float32), np.dtype(np.uint8)).mean().round(2)
+        >>> flat = np.full((64, 64, 1), 100.25 / 255, np.float32)
+        >>> dithered(flat, np.dtype(np.uint8)).mean().round(2)
         np.float64(100.25)
 
     Reference:
