@@ -29,11 +29,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from photographs import photographs
 from figures_common import BLUE, INKS, RED
 from jax import Array
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from photographs import photographs
 
 from jaxcolor.image import colors
 from jaxcolor.image.apply import apply

@@ -14,10 +14,11 @@ from jaxcolor.cli.common import start_jax
 def pytest_configure(config):
     """Compiled programs are kept, as the command keeps its own: the next run is twice as fast.
 
-    They are also compiled in a hurry, in half the time: small problems do not need fast programs.
-    Subprocesses run as a user's do.
+    They are also compiled in a hurry, in half the time, those of subprocesses too: small problems
+    do not need fast programs.
     """
     jax.config.update("jax_disable_most_optimizations", True)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
     os.environ["XDG_CACHE_HOME"] = str(config.rootpath / ".pytest_cache" / "home")
     start_jax()
@@ -38,6 +39,16 @@ def _forget_programs():
     """Every compiled program holds memory maps, of which a process may have 65,530: a worker that
     keeps those of all modules dies in the middle of a compilation."""
     yield
+    jax.clear_caches()
+
+
+@pytest.fixture
+def optimized():
+    """Programs as users get them, where the last bit counts."""
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
     jax.clear_caches()
 
 

@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _one_line
-            warnings.simplefilter("always", UserWarning)  # told, whatever the environment says
+            warnings.simplefilter("default", UserWarning)  # told, whatever the environment says
             args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:

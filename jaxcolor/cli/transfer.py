@@ -150,6 +150,7 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
     from jaxcolor.image.pixels import view
     from jaxcolor.recipes import transfer as recipe
     from jaxcolor.recipes.finish import Change
+    from jaxcolor.recipes.look import Look
     from jaxcolor.recipes.score import further
 
     step("fitting")
@@ -159,13 +160,14 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
         even = recipe.equalizer(seen, space=args.space or "lab")
         change = Change(even, seen, style(method="histogram", **finishing(args)).finish)
     else:
-        look = _look(references, reference_mask, source.profile, args.weights)
+        references = [files.convert(one, source.profile) for one in references]
+        pixels = [view(one.pixels, reference_mask, "reference") for one in references]
+        look = Look(pixels, args.weights)
         change = recipe.change(seen, look, matching(args), key=jax.random.key(args.seed))
     step("applying")
     result = change.at(args.strength)
     if len(references) == 1 and mask is None and reference_mask is None:
-        goal = files.convert(references[0], source.profile)
-        if further(source.pixels, goal.pixels, result):
+        if further(source.pixels, references[0].pixels, result):
             warnings.warn(
                 f"{out} is further from the colours of its reference than before: "
                 "another --look or --method may suit these pictures better",
@@ -178,16 +180,6 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
         step("baking the LUT")
         lines += save_lut(change, args.strength, args.lut, args.lut_size)
     return lines
-
-
-def _look(references, mask, profile, weights):
-    """What to match, in the source's encoding."""
-    from jaxcolor.image import files
-    from jaxcolor.image.pixels import view
-    from jaxcolor.recipes.look import Look
-
-    pixels = [files.convert(reference, profile).pixels for reference in references]
-    return Look([view(rows, mask, "reference") for rows in pixels], weights)
 
 
 def save_lut(change, strength: float, path: str, size: int) -> list[str]:

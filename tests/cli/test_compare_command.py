@@ -11,11 +11,12 @@ from image.profiles import display_p3
 
 from jaxcolor.image import files
 from jaxcolor.recipes import METHODS
+from jaxcolor.recipes.looks import LOOKS
 from jaxcolor.recipes.score import report
 
 # leaves out what takes longest
 QUICK = ("--marginal", "tv", "--reach", "0.2")
-QUICK_METHODS = ["histogram", "reinhard", "gaussian", "sliced", "sinkhorn"]
+QUICK_METHODS = [*LOOKS, "histogram", "reinhard", "gaussian", "sliced", "sinkhorn"]
 
 
 def figures(row: dict) -> list:
@@ -28,7 +29,7 @@ class TestSheet:
         answer = json.loads(done("compare", *pair, "-o", sheet, "--json"))
         assert answer["sheet"] == str(sheet)
         assert "page" not in answer
-        assert [one["method"] for one in answer["results"]] == list(METHODS)
+        assert [one["method"] for one in answer["results"]] == [*LOOKS, *METHODS]
         for one in answer["results"]:
             known = [value for value in figures(one) if value is not None]
             assert len(known) >= 4
@@ -42,7 +43,7 @@ class TestSheet:
         lines = done("compare", *pair, "-o", tmp_path / "sheet.jpg").splitlines()
         assert lines[0] == str(tmp_path / "sheet.jpg")
         assert lines[1].split() == ["method", "space", "SW2", "SSIM", "TV", "seconds"]
-        assert [line.split()[0] for line in lines[2:]] == list(METHODS)
+        assert [line.split()[0] for line in lines[2:]] == [*LOOKS, *METHODS]
 
     @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["grey", "deep RGBA in P3"])
@@ -82,7 +83,7 @@ class TestOtherResults:
             for name, value in report(*small, pixels).as_dict().items():
                 assert one[name] == value, name
         html = (page / "index.html").read_text()
-        assert html.count("data:image/") == 2 + 7
+        assert html.count("data:image/") == 2 + len(QUICK_METHODS) + 2
         assert "source.png in the colours of reference.png, by wide.one" in html
         assert str(pair[0]) not in html  # a page that is passed on tells no folders
         assert ">untouched<" in html
@@ -137,7 +138,7 @@ class TestPairs:
         ):
             assert mean["sw2"] == pytest.approx(fmean([one["sw2"], other["sw2"]]), abs=1e-6)
         html = (page / "index.html").read_text()
-        assert html.count("data:image/") == 2 * (2 + 5)
+        assert html.count("data:image/") == 2 * (2 + len(QUICK_METHODS))
         assert f"Failed: {reason}" in html
         assert "3. sub/b.png in the colours of a.png" in html
 

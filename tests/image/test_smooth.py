@@ -175,7 +175,7 @@ def test_the_names():
 
 def test_windows_grow_with_the_picture():
     assert module.KERNELS["guided"](1024) == Guided(20)
-    assert module.KERNELS["yaroslavsky"](1024).radius == 10
+    assert module.KERNELS["yaroslavsky"](1024).radius == 20
     assert {make(1).radius for make in module.KERNELS.values()} == {1}
 
 

@@ -71,4 +71,4 @@ def test_vmap_is_a_loop(single):
     G, _ = contraction(single)
     starts = jnp.asarray(np.random.default_rng(1).normal(size=(3, 4)), jnp.float32)
     both = jax.vmap(lambda x: iterate(G, x, 4))(starts)
-    np.testing.assert_allclose(both, [iterate(G, x, 4) for x in starts], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(both, [iterate(G, x, 4) for x in starts], rtol=1e-3, atol=5e-4)

@@ -108,7 +108,7 @@ def test_weights_count_and_padding_is_inert(dtype):
     # the map is steep somewhere, and sums are rounded otherwise
     off = np.abs(np.asarray(more(source.points) - T(source.points)))
     assert np.quantile(off, 0.95) < 1e-4
-    assert off.max() < 0.01
+    assert off.max() < 0.015
     assert more.losses.shape == (5,)
     np.testing.assert_allclose(more.losses, T.losses, rtol=1e-4)
 

@@ -137,7 +137,7 @@ def test_gradient_matches_differences(x64):
     np.testing.assert_allclose(derivative, differences, rtol=1e-6)
 
 
-def test_published_result_is_reproduced(shared_data):
+def test_published_result_is_reproduced(shared_data, optimized):
     """Pitie's own picture: every pixel in float64, nearly every one in float32."""
     import jaxcolor
 
