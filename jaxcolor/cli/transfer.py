@@ -166,13 +166,13 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
         change = recipe.change(seen, look, matching(args), key=jax.random.key(args.seed))
     step("applying")
     result = change.at(args.strength)
-    if len(references) == 1 and mask is None and reference_mask is None:
-        if further(source.pixels, references[0].pixels, result):
-            warnings.warn(
-                f"{out} is further from the colours of its reference than before: "
-                "another --look or --method may suit these pictures better",
-                stacklevel=2,
-            )
+    comparable = len(references) == 1 and mask is None and reference_mask is None
+    if comparable and further(source.pixels, references[0].pixels, result):
+        warnings.warn(
+            f"{out} is further from the colours of its reference than before: "
+            "another --look or --method may suit these pictures better",
+            stacklevel=2,
+        )
     step("writing")
     files.write(out, files.Picture(result, source.profile))
     lines = [f"{out}: {result.shape[1]}x{result.shape[0]}"]

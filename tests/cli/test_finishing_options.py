@@ -295,3 +295,16 @@ def test_as_a_person_runs_it(process, pair, small, tmp_path, load):
     given = {"smooth": "guided", "rounds": 2, "rematch": True, "dither": False}
     expected = jaxcolor.transfer(*small, look="gentle", **given)
     np.testing.assert_array_equal(load(tmp_path / "out.png"), expected)
+
+
+def test_a_result_further_than_its_source_warns(cli, pair, tmp_path, monkeypatch):
+    from jaxcolor.recipes import score
+
+    words = ("transfer", *pair, "-o", tmp_path / "a.png", "--overwrite", "--method", "gaussian")
+    assert cli(*words).err == ""
+    monkeypatch.setattr(score, "further", lambda *pictures: True)
+    answer = cli(*words)
+    assert answer.code == 0
+    assert "is further from the colours of its reference" in answer.err
+    monkeypatch.setattr(score, "further", lambda *pictures: 1 / 0)  # not asked with a mask
+    assert cli(*words, "--mask", pair[0]).code == 0

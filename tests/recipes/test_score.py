@@ -6,7 +6,17 @@ import pytest
 from scipy.linalg import sqrtm
 from scipy.optimize import linear_sum_assignment
 
-from jaxcolor.recipes.score import Score, _quantiles, bures, directions, report, score, sw2, w2
+from jaxcolor.recipes.score import (
+    Score,
+    _quantiles,
+    bures,
+    directions,
+    further,
+    report,
+    score,
+    sw2,
+    w2,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -154,3 +164,21 @@ def test_quantiles_are_numpys():
         counts = RNG.integers(1, 4, len(values)).astype(float)
         known = np.quantile(np.repeat(values, counts.astype(int)), (np.arange(4096) + 0.5) / 4096)
         np.testing.assert_allclose(_quantiles(values, counts), known, rtol=1e-12, atol=1e-15)
+
+
+def test_further_is_sw2_s_verdict(photographs):
+    """By a part of the pixels, and not for what a level more or less decides."""
+    source, reference = photographs
+    nearer = (source * 0.5 + reference.mean((0, 1)) * 0.5).astype(np.uint8)
+    assert sw2(nearer, reference) < sw2(source, reference)
+    assert not further(source, reference, nearer)
+    assert further(nearer, reference, source)
+    assert not further(source, reference, source)
+
+
+def test_further_looks_at_opaque_pixels_alone(photographs):
+    source, reference = photographs
+    clear = np.dstack([source, np.zeros_like(source[..., :1])])
+    clear[:, :30, :3], clear[:, :30, 3] = reference[:, :30], 255
+    assert not further(source, reference, clear)
+    assert further(clear, reference, source)

@@ -101,14 +101,14 @@ def test_the_limit_costs_no_more_than_the_exact_assignment():
     assert 0.98 * best < ours < 1.02 * best
 
 
-def test_weights_count_and_padding_is_inert(dtype):
+def test_weights_count_and_padding_is_inert(dtype, optimized):
     source, target = cloud(7, 300, dtype), cloud(37, 200, dtype)
     T = flow.solve(source, target, KEY, steps=5)
     more = flow.solve(pad(source, 400), pad(target, 256), KEY, steps=5)
     # the map is steep somewhere, and sums are rounded otherwise
     off = np.abs(np.asarray(more(source.points) - T(source.points)))
     assert np.quantile(off, 0.95) < 1e-4
-    assert off.max() < 0.015
+    assert off.max() < 0.01
     assert more.losses.shape == (5,)
     np.testing.assert_allclose(more.losses, T.losses, rtol=1e-4)
 
