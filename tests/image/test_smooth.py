@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
+from jaxcolor.image import filters
 from jaxcolor.image import smooth as module
 from jaxcolor.image.regrain import regrain
 from jaxcolor.image.smooth import (
@@ -180,7 +181,7 @@ def test_windows_grow_with_the_picture():
 
 
 def test_one_program_for_all_sizes():
-    programs = module._coefficients, module._affine, module._range_mean
+    programs = filters._coefficients, filters._affine, filters._range_mean
     for program in programs:
         program.clear_cache()
     for size, radius in (((9, 9), 1), ((30, 300), 9), ((1, 900), 40)):
