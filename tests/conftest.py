@@ -14,11 +14,12 @@ from jaxcolor.cli.common import start_jax
 def pytest_configure(config):
     """Compiled programs are kept, as the command keeps its own: the next run is twice as fast.
 
-    They are also compiled in a hurry, in half the time, those of subprocesses too: small problems
-    do not need fast programs.
+    The quick tests' are also compiled in a hurry, in half the time, those of subprocesses too:
+    small problems do not need fast programs. The slow tests run them as users get them.
     """
-    jax.config.update("jax_disable_most_optimizations", True)
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    hurry = config.option.markexpr == "not slow"
+    jax.config.update("jax_disable_most_optimizations", hurry)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(hurry))
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
     os.environ["XDG_CACHE_HOME"] = str(config.rootpath / ".pytest_cache" / "home")
     start_jax()
@@ -45,10 +46,11 @@ def _forget_programs():
 @pytest.fixture
 def optimized():
     """Programs as users get them, where the last bit counts."""
+    hurry = jax.config.jax_disable_most_optimizations
     jax.clear_caches()
     jax.config.update("jax_disable_most_optimizations", False)
     yield
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", hurry)
     jax.clear_caches()
 
 
