@@ -14,12 +14,12 @@ from jaxcolor.cli.common import start_jax
 def pytest_configure(config):
     """Compiled programs are kept, as the command keeps its own: the next run is twice as fast.
 
-    The quick tests' are also compiled in a hurry, in half the time, those of subprocesses too:
-    small problems do not need fast programs. The slow tests run them as users get them.
+    The quick tests' are also compiled with less care, in two thirds of the time, those of
+    subprocesses too: small problems do not need fast programs. The slow tests run them as users
+    get them.
     """
-    hurry = config.option.markexpr == "not slow"
-    jax.config.update("jax_disable_most_optimizations", hurry)
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(hurry))
+    if config.option.markexpr == "not slow":
+        os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=1"
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
     os.environ["XDG_CACHE_HOME"] = str(config.rootpath / ".pytest_cache" / "home")
     start_jax()
@@ -40,17 +40,6 @@ def _forget_programs():
     """Every compiled program holds memory maps, of which a process may have 65,530: a worker that
     keeps those of all modules dies in the middle of a compilation."""
     yield
-    jax.clear_caches()
-
-
-@pytest.fixture
-def optimized():
-    """Programs as users get them, where the last bit counts."""
-    hurry = jax.config.jax_disable_most_optimizations
-    jax.clear_caches()
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", hurry)
     jax.clear_caches()
 
 

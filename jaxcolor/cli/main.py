@@ -5,7 +5,7 @@ import sys
 import warnings
 
 import jaxcolor
-from jaxcolor.cli import batch, compare, demo, harmonize, lut, morph, transfer
+from jaxcolor.cli import batch, compare, demo, harmonize, lut, morph, texture, transfer
 from jaxcolor.cli.common import Parser, describe
 from jaxcolor.recipes import known
 
@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": demo,
     "batch": batch,
     "morph": morph,
+    "texture": texture,
 }
 
 
@@ -41,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _one_line
             warnings.simplefilter("default", UserWarning)  # told, whatever the environment says
+            # another command may be writing the program that this one reads: it compiles its own
+            warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation")
             args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:

@@ -98,6 +98,11 @@ def _smooth(shift: Array, a: Array, width: Array) -> Array:
     Reference:
         Cleveland (1979), Robust locally weighted regression and smoothing scatterplots.
     """
+    # knots^2 exponentials, so only if someone wants them
+    return jax.lax.cond(width > 0, _local_lines, lambda shift, *_: shift, shift, a, width)
+
+
+def _local_lines(shift: Array, a: Array, width: Array) -> Array:
     knots = shift.shape[0]
     # where there is hardly a colour all knots count alike: rounding must not decide
     weight = a / jnp.maximum(a.sum(), jnp.finfo(a.dtype).tiny) + RARE / knots
@@ -110,8 +115,7 @@ def _smooth(shift: Array, a: Array, width: Array) -> Array:
     s1, t1 = jnp.matmul(window * away, columns, precision=HIGHEST).T
     s2 = jnp.matmul(window * away**2, weight, precision=HIGHEST)
     s2 = s2 + FLAT * s0  # a window with one knot has no slope
-    level = (s2 * t0 - s1 * t1) / (s0 * s2 - s1**2)
-    return jnp.where(width > 0, level, shift)
+    return (s2 * t0 - s1 * t1) / (s0 * s2 - s1**2)
 
 
 def axis_maps(

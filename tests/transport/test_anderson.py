@@ -67,7 +67,7 @@ def test_a_jump_of_the_residual_begins_anew(single):
     np.testing.assert_allclose(x, fixed, rtol=1e-2)
 
 
-def test_vmap_is_a_loop(single, optimized):
+def test_vmap_is_a_loop(single):
     G, _ = contraction(single)
     starts = jnp.asarray(np.random.default_rng(1).normal(size=(3, 4)), jnp.float32)
     both = jax.vmap(lambda x: iterate(G, x, 4))(starts)

@@ -101,7 +101,7 @@ def test_the_limit_costs_no_more_than_the_exact_assignment():
     assert 0.98 * best < ours < 1.02 * best
 
 
-def test_weights_count_and_padding_is_inert(dtype, optimized):
+def test_weights_count_and_padding_is_inert(dtype):
     source, target = cloud(7, 300, dtype), cloud(37, 200, dtype)
     T = flow.solve(source, target, KEY, steps=5)
     more = flow.solve(pad(source, 400), pad(target, 256), KEY, steps=5)

@@ -3,42 +3,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 
+from jaxcolor.iterate import Status
 from jaxcolor.measure import Measure, pad
 from jaxcolor.transport import gaussian
 
 from problems import cloud, monge_kantorovich, random_covariance, with_moments  # isort: skip
-
-
-@pytest.mark.parametrize("d", [1, 2, 3, 4])
-@pytest.mark.parametrize("seed", range(3))
-def test_jacobi_agrees_with_eigh(d, seed, dtype):
-    matrix = random_covariance(seed, d)
-    values, vectors = gaussian.eigen(jnp.asarray(matrix, dtype))
-    tight = 1e-13 if dtype == np.float64 else 3e-6
-    np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(matrix), rtol=tight * 10)
-    rebuilt = (vectors * values[None]) @ vectors.T
-    np.testing.assert_allclose(rebuilt, matrix, atol=tight * np.abs(matrix).max() * 4)
-    np.testing.assert_allclose(vectors.T @ vectors, np.eye(d), atol=tight * 4)
-
-
-def test_jacobi_of_diagonal_and_equal_eigenvalues(dtype):
-    for diagonal in ([2.0, 2.0, 2.0], [0.0, 0.0, 0.0], [1.0, 0.0, 3.0]):
-        values, vectors = gaussian.eigen(jnp.diag(jnp.asarray(diagonal, dtype)))
-        np.testing.assert_allclose(values, diagonal)
-        np.testing.assert_allclose(vectors, np.eye(3))
-
-
-@pytest.mark.parametrize("size", [1e-30, 1e-12, 1.0, 1e12])
-@pytest.mark.parametrize("off", [1e-30, 1e-23, 1e-18, 1e-8])
-def test_jacobi_survives_tiny_entries(off, size, dtype):
-    """4 off^2 underflows in float32 where off does not."""
-    for corner in (0.0, 1.0):
-        matrix = size * np.array([[corner, 0, 0], [0, 0, off], [0, off, 0]])
-        values, vectors = gaussian.eigen(jnp.asarray(matrix, dtype))
-        assert jnp.isfinite(values).all()
-        np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-5)
-        assert np.abs(values).max() <= 1.0001 * max(np.abs(matrix).max(), 1e-37)
 
 
 def test_grey_onto_grey_in_oklab_is_finite():
@@ -123,21 +94,157 @@ def test_vmap_is_a_loop():
         np.testing.assert_allclose(batch.matrix[k], one.matrix, atol=1e-4)
 
 
-def test_gradient_matches_differences(x64):
-    cov0, cov1 = (jnp.asarray(random_covariance(k)) for k in (0, 1))
+def _gaussians(seed: int, d: int, dtype=np.float64):
+    means = np.random.default_rng(seed).normal(size=(2, d))
+    covariances = random_covariance(seed, d), random_covariance(seed + 50, d)
+    return [jnp.asarray(x, dtype) for x in (means[0], covariances[0], means[1], covariances[1])]
+
+
+def _bures(mean0, cov0, mean1, cov1) -> float:
+    """Through matrix roots, by SciPy."""
+    root = scipy.linalg.sqrtm(cov0)
+    cross = scipy.linalg.sqrtm(root @ cov1 @ root).real
+    return ((mean0 - mean1) ** 2).sum() + np.trace(cov0 + cov1 - 2 * cross)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+def test_distance_is_the_closed_form(d, x64):
+    ends = _gaussians(d, d)
+    np.testing.assert_allclose(gaussian.distance(*ends), _bures(*map(np.asarray, ends)), rtol=1e-10)
+    back = gaussian.distance(*ends[2:], *ends[:2])
+    np.testing.assert_allclose(gaussian.distance(*ends), back, rtol=1e-10)
+    single = gaussian.distance(*(x.astype(jnp.float32) for x in ends))
+    np.testing.assert_allclose(single, gaussian.distance(*ends), rtol=1e-5)
+
+
+def test_near_distributions_keep_their_digits():
+    """The terms of the formula are 1e5 times the distance: float32 would lose it."""
+    cov = random_covariance(0)
+    near = cov + 1e-2 * random_covariance(1) * np.trace(cov) / 10
     zero = jnp.zeros(3)
+    found = gaussian.distance(zero, jnp.float32(cov), zero, jnp.float32(near))
+    wanted = _bures(np.zeros(3), np.float64(np.float32(cov)), 0, np.float64(np.float32(near)))
+    assert np.trace(cov) > 1e3 * wanted
+    np.testing.assert_allclose(found, wanted, rtol=2e-3)
 
-    def value(c):
-        return gaussian.between(zero, c, zero, cov1).matrix[0, 1]
 
-    direction = jnp.asarray(random_covariance(2))
+FLAT, LINE = np.diag([1.0, 0.0]), np.ones((2, 2))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.eye(2), np.eye(2)),
+        (0 * LINE, LINE),
+        (LINE, 0 * LINE),
+        (FLAT, LINE),
+        (0 * LINE, 0 * LINE),
+        (LINE, np.eye(2)),
+        (FLAT, np.diag([0.0, 1.0])),
+    ],
+)
+def test_gradients_are_finite_where_eigenvalues_meet_or_vanish(one, other, dtype):
+    zero = jnp.zeros(2, dtype)
+
+    def both(a, b):
+        moved = gaussian.between(zero, a, zero, b)(jnp.ones((1, 2), dtype)).sum()
+        return gaussian.distance(zero, a, zero, b) + moved
+
+    for slope in jax.grad(both, (0, 1))(jnp.asarray(one, dtype), jnp.asarray(other, dtype)):
+        assert jnp.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_gradients_match_differences(d, x64):
+    ends = _gaussians(3, d)
+    directions = _gaussians(4, d)
+
+    def both(t):
+        moved = [x + t * y for x, y in zip(ends, directions, strict=True)]
+        mapped = gaussian.between(*moved)(jnp.ones((1, d)))
+        return jnp.sin(mapped).sum() + gaussian.distance(*moved)
+
     step = 1e-6
-    differences = (value(cov0 + step * direction) - value(cov0 - step * direction)) / (2 * step)
-    derivative = (jax.grad(value)(cov0) * direction).sum()
-    np.testing.assert_allclose(derivative, differences, rtol=1e-6)
+    differences = (both(step) - both(-step)) / (2 * step)
+    np.testing.assert_allclose(jax.grad(both)(0.0), differences, rtol=1e-6)
+    np.testing.assert_allclose(jax.jvp(both, (0.0,), (1.0,))[1], differences, rtol=1e-6)
 
 
-def test_published_result_is_reproduced(shared_data, optimized):
+def test_a_map_from_a_line_exists_where_kernel_and_image_meet_in_zero(dtype):
+    zero = jnp.zeros(2, dtype)
+    flat, line = jnp.asarray(FLAT, dtype), jnp.asarray(LINE, dtype)
+    matrix = np.asarray(gaussian.between(zero, flat, zero, line).matrix)
+    np.testing.assert_allclose(matrix @ FLAT @ matrix, LINE, atol=1e-5)
+    assert np.linalg.eigvalsh(matrix).min() > 0  # and collapses nothing else
+    assert int(gaussian.info(flat, line).status) == Status.OK
+    lost = gaussian.info(flat, jnp.eye(2, dtype=dtype))
+    assert int(lost.status) == Status.INFEASIBLE
+    np.testing.assert_allclose(lost.error, 0.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+def test_the_geodesic_has_constant_speed(t, x64):
+    ends = _gaussians(5, 3)
+    mean, covariance = gaussian.geodesic(*ends, t)
+    whole = gaussian.distance(*ends)
+    before = gaussian.distance(*ends[:2], mean, covariance)
+    np.testing.assert_allclose(before, t**2 * whole, rtol=1e-8, atol=1e-12)
+    after = gaussian.distance(mean, covariance, *ends[2:])
+    np.testing.assert_allclose(after, (1 - t) ** 2 * whole, rtol=1e-8, atol=1e-12)
+
+
+def test_the_geodesic_is_the_law_of_the_map(x64):
+    ends = _gaussians(6, 3)
+    shared = 0.6 * np.eye(3) + 0.4 * np.asarray(gaussian.between(*ends).matrix)
+    _, covariance = gaussian.geodesic(*ends, 0.4)
+    np.testing.assert_allclose(covariance, shared @ ends[1] @ shared, rtol=1e-9)
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_the_barycenter_is_the_fixed_point(d, x64):
+    covariances = np.stack([random_covariance(k, d) for k in range(4)])
+    weights = jnp.asarray([0.4, 0.3, 0.2, 0.1])
+    _, found = gaussian.barycenter(jnp.zeros((4, d)), jnp.asarray(covariances), weights)
+    root = scipy.linalg.sqrtm(np.asarray(found))
+    again = [
+        w * scipy.linalg.sqrtm(root @ c @ root) for w, c in zip(weights, covariances, strict=True)
+    ]
+    np.testing.assert_allclose(sum(again), found, atol=1e-10 * np.abs(found).max())
+
+
+def test_the_barycenter_of_two_is_on_the_geodesic(x64):
+    ends = _gaussians(7, 3)
+    mean, covariance = gaussian.barycenter(
+        jnp.stack(ends[::2]), jnp.stack(ends[1::2]), jnp.asarray([0.75, 0.25])
+    )
+    between = gaussian.geodesic(*ends, 0.25)
+    np.testing.assert_allclose(mean, between[0], rtol=1e-9)
+    np.testing.assert_allclose(covariance, between[1], rtol=1e-8)
+
+
+@pytest.mark.slow
+def test_peers_agree(x64):
+    from jaxcolor.transport.backends import import_pot
+
+    pot = import_pot()
+    mean0, cov0, mean1, cov1 = ends = _gaussians(8, 3)
+    peer = pot.gaussian.bures_wasserstein_distance(*map(np.asarray, (mean0, mean1, cov0, cov1)))
+    np.testing.assert_allclose(gaussian.distance(*ends), peer**2, rtol=1e-9)
+    matrix, offset = pot.gaussian.bures_wasserstein_mapping(
+        *map(np.asarray, (mean0, mean1, cov0, cov1))
+    )
+    fitted = gaussian.between(*ends)
+    np.testing.assert_allclose(fitted.matrix, matrix, rtol=1e-8)
+    np.testing.assert_allclose(fitted.offset, np.ravel(offset), rtol=1e-8)
+    centre = pot.gaussian.bures_wasserstein_barycenter(
+        np.stack([mean0, mean1]), np.stack([cov0, cov1]), np.array([0.3, 0.7]), eps=1e-12
+    )
+    ours = gaussian.barycenter(jnp.stack(ends[::2]), jnp.stack(ends[1::2]), jnp.asarray([0.3, 0.7]))
+    for one, other in zip(ours, centre[:2], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_published_result_is_reproduced(shared_data):
     """Pitie's own picture: every pixel in float64, nearly every one in float32."""
     import jaxcolor
 
