@@ -16,10 +16,10 @@ from jaxcolor.cli.common import (
     progress,
     start_jax,
 )
-from jaxcolor.cli.matching import add_coupling, relaxation
+from jaxcolor.cli.matching import add_coupling, add_mixture, mixing, relaxation
 from jaxcolor.recipes import METHODS
 from jaxcolor.recipes.figures import MEASURES, UNTOUCHED, means
-from jaxcolor.recipes.looks import LOOKS
+from jaxcolor.recipes.looks import LOOKS, Style
 from jaxcolor.recipes.relaxation import Relaxation
 
 PAGE = "index.html"
@@ -61,6 +61,7 @@ def add(commands, name: str) -> None:
         "name; may be given again",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_mixture(parser)
     add_coupling(parser)
     add_overwrite(parser)
     parser.set_defaults(run=run, parser=parser)
@@ -132,11 +133,11 @@ def _do(args: argparse.Namespace, pairs: list[Pair], relaxed: Relaxation) -> lis
     from jaxcolor.recipes.compare import plans
     from jaxcolor.recipes.page import failure
 
-    sections = []
-    with progress(len(pairs) * (len(plans(relaxed)) + 2), "compare") as step:
+    sections, asked = [], plans(relaxed, **mixing(args))
+    with progress(len(pairs) * (len(asked) + 2), "compare") as step:
         for pair in pairs:
             try:
-                sections.append(_one(args, pair, len(pairs), step, relaxed))
+                sections.append(_one(args, pair, len(pairs), step, asked))
             except Exception as error:
                 if args.reference is not None or os.environ.get("JAXCOLOR_DEBUG"):
                     raise
@@ -144,7 +145,7 @@ def _do(args: argparse.Namespace, pairs: list[Pair], relaxed: Relaxation) -> lis
     return sections
 
 
-def _one(args: argparse.Namespace, pair: Pair, pairs: int, step, relaxed: Relaxation):
+def _one(args: argparse.Namespace, pair: Pair, pairs: int, step, asked: dict[str, Style]):
     """Compare a pair; write its sheet, if one is wanted; its section of the page."""
     from jaxcolor.image import files
     from jaxcolor.recipes.compare import as_sheet, compare
@@ -157,7 +158,7 @@ def _one(args: argparse.Namespace, pair: Pair, pairs: int, step, relaxed: Relaxa
     source = files.read(pair.inputs[0])
     reference = files.convert(files.read(pair.inputs[1]), source.profile)
     others = [(Path(name).stem, _other(name, source)) for name in args.others]
-    results = compare(source.pixels, reference.pixels, told, relaxed)
+    results = compare(source.pixels, reference.pixels, told, asked)
     results += [_scored(name, source, reference, pixels) for name, pixels in others]
     told("drawing")
     profile = None if _grey(source) else source.profile

@@ -12,7 +12,13 @@ from jaxcolor.cli.common import (
     progress,
     start_jax,
 )
-from jaxcolor.cli.matching import add_finishing, add_strength, finishing
+from jaxcolor.cli.matching import (
+    add_finishing,
+    add_mixture,
+    add_strength,
+    finishing,
+    mixing,
+)
 from jaxcolor.recipes import HARMONIZING, HARMONY_BASES, SPACES
 from jaxcolor.recipes.looks import Style, style
 
@@ -49,8 +55,10 @@ def add(commands, name: str) -> None:
         type=one_of(HARMONIZING, "method"),
         default="sliced",
         help="sliced: whole palettes, closest. newton: the same, smoother. gaussian: average, "
-        "contrast and colour balance alone; gentlest (default: sliced)",
+        "contrast and colour balance alone; gentlest. mixture: the same for each part of the "
+        "palette (default: sliced)",
     )
+    add_mixture(parser)
     parser.add_argument(
         "--space", type=one_of(SPACES, "space"), help=f"colour space: {', '.join(SPACES)}"
     )
@@ -63,7 +71,13 @@ def add(commands, name: str) -> None:
 def _style(args: argparse.Namespace) -> Style:
     parser: Parser = args.parser
     try:
-        return style(method=args.method, space=args.space, bases=HARMONY_BASES, **finishing(args))
+        return style(
+            method=args.method,
+            space=args.space,
+            bases=HARMONY_BASES,
+            **mixing(args),
+            **finishing(args),
+        )
     except ValueError as error:
         parser.error(str(error))
 

@@ -4,7 +4,7 @@ import argparse
 
 from jaxcolor.cli.common import Parser, number, one_of
 from jaxcolor.image import GAMUTS, SMOOTHINGS
-from jaxcolor.recipes import DEFAULT_BLUR, DEFAULT_SPACE, MARGINALS, METHODS, SPACES
+from jaxcolor.recipes import DEFAULT_BLUR, DEFAULT_SPACE, DRAWS, MARGINALS, METHODS, SPACES
 from jaxcolor.recipes.looks import DEFAULT_LOOK, LOOKS, Style, style
 from jaxcolor.recipes.relaxation import Relaxation
 
@@ -16,8 +16,9 @@ LOOK_HELP = (
 METHOD_HELP = (
     "instead of a look, one map of colours and nothing else. histogram: red, green and blue each "
     "by itself. reinhard: average and contrast. gaussian: average, contrast and colour balance "
-    "together; gentle, no new grain. sliced: the whole palette. newton, sinkhorn: optimal "
-    "transport of the palette; exact: the same unsmoothed. --marginal calls for one of these"
+    "together; gentle, no new grain. mixture: the same for each of its --components. sliced: "
+    "the whole palette. newton, sinkhorn: optimal transport of the palette; exact: the same "
+    "unsmoothed. --marginal calls for one of these"
 )
 
 
@@ -48,7 +49,35 @@ def add_matching(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="another draw of the sliced method",
     )
+    add_mixture(parser)
     add_coupling(parser)
+
+
+def add_mixture(parser: argparse.ArgumentParser) -> None:
+    """What the method `mixture` takes."""
+    parser.add_argument(
+        "--components",
+        type=_components,
+        metavar="K",
+        help="for mixture: how many parts each palette has, or auto (default: "
+        f"{Style('mixture').components})",
+    )
+    parser.add_argument(
+        "--draw",
+        type=one_of(DRAWS, "draw"),
+        help="for mixture, where a colour is of several parts. mean: it goes between their images; "
+        "smooth. rand: each pixel goes to one of these by chance; nearer to REFERENCE, and grainy "
+        "unless smoothed (default: mean)",
+    )
+
+
+def _components(text: str) -> int | str:
+    return text if text == "auto" else number(1, 200, int)(text)
+
+
+def mixing(args: argparse.Namespace) -> dict:
+    """The options of `add_mixture`, as `style` takes them."""
+    return {"components": args.components, "draw": args.draw}
 
 
 def add_strength(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +144,7 @@ def matching(args: argparse.Namespace) -> Style:
             relaxation(args),
             space=args.space,
             bases=args.bases,
+            **mixing(args),
             **finishing(args),
         )
     except ValueError as error:

@@ -95,9 +95,12 @@ def check_usage(args: argparse.Namespace) -> None:
         if args.rematch or (args.rounds or 1) > 1:
             args.parser.error("--equalize has nothing to match again: no --rounds or --rematch")
         if args.marginal != "balanced" or any(
-            given is not None for given in (args.reach, args.limits, args.blur)
+            given is not None
+            for given in (args.reach, args.limits, args.blur, args.components, args.draw)
         ):
-            args.parser.error("--equalize takes no --marginal, --reach, --range or --blur")
+            args.parser.error(
+                "--equalize takes no --marginal, --reach, --range, --blur, --components or --draw"
+            )
         if args.space is not None and args.space not in LIGHTNESS:
             args.parser.error(f"--equalize needs a space with lightness: {', '.join(LIGHTNESS)}")
     elif not args.references:
@@ -108,8 +111,8 @@ def check_usage(args: argparse.Namespace) -> None:
         args.parser.error(f"{len(args.references)} references, but {len(args.weights)} weights")
     elif args.weights is not None and not any(args.weights):
         args.parser.error("all weights are 0")
-    if not args.equalize:
-        matching(args)
+    if not args.equalize and matching(args).draw == "rand" and args.lut:
+        args.parser.error("--lut takes no --draw rand: a LUT gives equal colours one image")
     if len(set(outputs)) < len(outputs):
         args.parser.error("two outputs have the same name")
 

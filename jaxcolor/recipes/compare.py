@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from jaxcolor.image.pixels import view
 from jaxcolor.recipes import DEFAULT_SPACE, METHODS
 from jaxcolor.recipes.look import as_look
-from jaxcolor.recipes.looks import LOOKS, Style, style
+from jaxcolor.recipes.looks import HARD, LOOKS, Style, style
 from jaxcolor.recipes.relaxation import BLURRED, MARGINALS_OF, Relaxation
 from jaxcolor.recipes.score import Report, report, score
 from jaxcolor.recipes.sheet import Cell, sheet
@@ -43,14 +43,14 @@ def compare(
     source: ArrayLike,
     reference: ArrayLike,
     step: Callable[[str], None] = lambda name: None,
-    relaxation: Relaxation | None = None,
+    asked: dict[str, Style] | None = None,
 ) -> list[Result]:
-    """Run and score all looks and methods with their defaults.
+    """Run and score all looks and methods.
 
     Args:
         source, reference: as `fit`.
         step: called with the name of each as it starts.
-        relaxation: for the optimal-transport methods; those that cannot have it are left out.
+        asked: what to run, by name; by default `plans()`, all with their defaults.
 
     Example:
         >>> picture = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
@@ -58,32 +58,40 @@ def compare(
         ['faithful', 'natural', 'gentle', 'histogram']
     """
     seen, goal, results = view(source), as_look(reference), []
-    for name, asked in plans(relaxation or Relaxation()).items():
+    for name, one in (plans() if asked is None else asked).items():
         step(name)
-        change(seen, goal, asked).at()
+        change(seen, goal, one).at()
         start = time.perf_counter()
-        pixels = change(view(source), as_look(reference), asked).at()
+        pixels = change(view(source), as_look(reference), one).at()
         seconds = time.perf_counter() - start
         figures = report(source, reference, pixels)
-        space = asked.space or DEFAULT_SPACE[asked.method]
+        space = one.space or DEFAULT_SPACE[one.method]
         results.append(Result(name, space, pixels, figures, seconds))
     return results
 
 
-def plans(relaxation: Relaxation) -> dict[str, Style]:
+def plans(
+    relaxation: Relaxation = HARD, components: int | str | None = None, draw: str | None = None
+) -> dict[str, Style]:
     """The looks and methods to compare.
+
+    Args:
+        relaxation: of the optimal-transport methods; those that cannot have it are left out.
+        components, draw: of 'mixture', as for `fit`.
 
     Raises:
         ValueError: where the relaxation makes no sense for any method.
 
     Example:
         >>> list(plans(Relaxation("tv", reach=0.2)))[3:]
-        ['histogram', 'reinhard', 'gaussian', 'sliced', 'sinkhorn']
+        ['histogram', 'reinhard', 'gaussian', 'mixture', 'sliced', 'sinkhorn']
     """
     relaxation.check("sinkhorn")
     chosen = dict(LOOKS)
     for method in METHODS:
-        if method not in MARGINALS_OF:
+        if method == "mixture":
+            chosen[method] = style(method=method, components=components, draw=draw)
+        elif method not in MARGINALS_OF:
             chosen[method] = style(method=method)
         elif relaxation.marginal in MARGINALS_OF[method]:
             own = relaxation if method in BLURRED else replace(relaxation, blur=None)

@@ -33,6 +33,7 @@ class Change:
         picture: `view` of the source, mask included.
         how: the steps that follow T.
         again: fits a recoloured picture to the reference once more, where `how` says so.
+        spread: T draws by colour: it sees each pixel somewhere within its level, not at its middle.
 
     Example:
         >>> from jaxcolor.image.pixels import view
@@ -47,6 +48,7 @@ class Change:
     picture: Pixels
     how: Finish = PLAIN
     again: Callable[[Pixels], maps.ColorMap] | None = None
+    spread: bool = False
 
     def at(self, strength: float = 1.0) -> np.ndarray:
         """The picture, changed by a share 0 .. 1 of it all; the source's dtype, shape and alpha.
@@ -55,7 +57,7 @@ class Change:
             ValueError: for another strength.
         """
         color_map = blend(self.color_map, strength)
-        if self.how == PLAIN:
+        if self.how == PLAIN and not self.spread:
             return apply(color_map, self.picture)
         picture, color = self.picture, _colors(self.picture)
         channels = color.shape[2] + (picture.alpha is not None)
@@ -84,7 +86,8 @@ class Change:
     @cached_property
     def after(self) -> np.ndarray:
         """(H, W, c) float32: the whole change, mask aside, not clipped."""
-        after, how, color = _mapped(self.color_map, self.picture), self.how, _colors(self.picture)
+        after = _mapped(self.color_map, self.picture, self.spread)
+        how, color = self.how, _colors(self.picture)
         for turn in range(how.rounds):
             after = smooth(color, after, how.smooth)
             if self.again is not None and (how.rematch or turn + 1 < how.rounds):
@@ -117,14 +120,18 @@ def _mask(picture: Pixels, rows: slice) -> np.ndarray:
     return np.clip(to_float(mask, np.dtype(np.float32)), 0, 1)
 
 
-def _mapped(color_map: maps.ColorMap, picture: Pixels) -> np.ndarray:
-    """(H, W, c) float32: the map on every pixel, not clipped."""
+def _mapped(color_map: maps.ColorMap, picture: Pixels, spread: bool = False) -> np.ndarray:
+    """(H, W, c) float32: the map on every pixel, not clipped.
+
+    With `spread` whole-number colours are anywhere within their level, as they were before someone
+    rounded them: a map that draws by colour then draws anew for each pixel.
+    """
     channels = picture.color.shape[1]
     if picture.grey:
         color_map = ToGrey(as_pytree(color_map))
     result = np.empty((*picture.shape[:2], channels), np.float32)
     rows = result.reshape(-1, channels)
-    if picture.color.dtype == np.uint8:
+    if picture.color.dtype == np.uint8 and not spread:
         table = evaluate(color_map, unpack(picture.palette.keys) / np.float32(255))[:, :channels]
 
         def look_up(part: slice) -> None:
@@ -133,8 +140,17 @@ def _mapped(color_map: maps.ColorMap, picture: Pixels) -> np.ndarray:
         each(look_up, picture.tiles(BLOCK))
     else:
         for part in picture.tiles(BLOCK):
-            rows[part] = evaluate(color_map, picture.values(part))[:, :channels]
+            values = picture.values(part)
+            if spread and np.issubdtype(picture.color.dtype, np.integer):
+                values = _within_level(values, picture, part)
+            rows[part] = evaluate(color_map, values)[:, :channels]
     return result
+
+
+def _within_level(values: np.ndarray, picture: Pixels, part: slice) -> np.ndarray:
+    rng = np.random.default_rng(part.start)  # the same picture, the same result
+    share = rng.random((len(values), picture.color.shape[1]), np.float32) - np.float32(0.5)
+    return values + (share / np.iinfo(picture.color.dtype).max).astype(values.dtype)
 
 
 def _matched(

@@ -22,6 +22,8 @@ def maps_to_common(
     space: str | maps.Space | None = None,
     strength: float = 1.0,
     key: Array | None = None,
+    components: int | str | None = None,
+    draw: str | None = None,
     step: Callable[[int], None] = lambda done: None,
 ) -> list[maps.ColorMap]:
     """A map for each picture that carries its colours to the barycenter of them all.
@@ -29,8 +31,8 @@ def maps_to_common(
     Args:
         pictures: as for `fit`, two or more, of any sizes.
         weights: how much each counts in the barycenter; equally by default.
-        method: 'sliced', 'newton' or 'gaussian'.
-        space, strength, key: as for `fit`.
+        method: 'sliced', 'newton', 'gaussian' or 'mixture'.
+        space, strength, key, components, draw: as for `fit`.
         step: called with the number of each picture before its fit.
 
     Raises:
@@ -60,6 +62,8 @@ def maps_to_common(
                 strength=strength,
                 key=key,
                 bases=HARMONY_BASES,
+                components=components,
+                draw=draw,
             )
         )
     return found
@@ -73,6 +77,8 @@ def harmonize(
     space: str | maps.Space | None = None,
     strength: float = 1.0,
     key: Array | None = None,
+    components: int | str | None = None,
+    draw: str | None = None,
     smooth: str | None = None,
     rounds: int | None = None,
     rematch: bool | None = None,
@@ -92,6 +98,8 @@ def harmonize(
         method=known(method, HARMONIZING, "method"),
         space=space,
         bases=HARMONY_BASES,
+        components=components,
+        draw=draw,
         smooth=smooth,
         rounds=rounds,
         rematch=rematch,

@@ -12,8 +12,12 @@ from jaxcolor.image import colors
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.maps import Space
 from jaxcolor.measure import Measure, stack
-from jaxcolor.transport import barycenter, gaussian
+from jaxcolor.transport import barycenter, em, gaussian
+from jaxcolor.transport.mixture import GaussianMixture
 
+# a share of the variance that every component keeps. On scotland 1e-5 leaves SW2 .022 and SSIM .74,
+# 1e-3 leaves .026 and .84: narrow components make steep maps
+RIDGE = 5e-4
 KEY = 0  # of the frames of a barycenter: the same pictures have the same look
 FRAMES = 30
 
@@ -62,6 +66,14 @@ class Look:
         key = (space, str(dtype), size, neutral)
         return self._once(key, lambda: self._measure(space, dtype, size, neutral))
 
+    def mixture(
+        self, space: Space, dtype, components: int | str, key: Array, *, neutral: bool = False
+    ) -> GaussianMixture:
+        """The colours as a Gaussian mixture, of so many components or of 'auto'."""
+        drawn = jax.random.key_data(key).tobytes()
+        name = ("mixture", space, str(dtype), components, drawn, neutral)
+        return self._once(name, lambda: self._mixture(space, dtype, components, key, neutral))
+
     def _once(self, key, make):
         # a space or a function of one's own need not be hashable: then every fit makes its own
         try:
@@ -100,6 +112,12 @@ class Look:
             steps=FRAMES,
         )
         return found.measure
+
+    def _mixture(self, space: Space, dtype, components: int | str, key: Array, neutral: bool):
+        mu = self.measure(space, dtype, size=colors.SAMPLE, neutral=neutral)
+        if isinstance(components, str):
+            return em.select(mu, key, ridge=RIDGE)
+        return em.fit(mu, components, key, ridge=RIDGE)[0]
 
 
 def as_look(reference, mask=None) -> Look:

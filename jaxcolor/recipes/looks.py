@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from jaxcolor.image import GAMUTS, SMOOTHINGS
-from jaxcolor.recipes import LIGHTNESS, METHODS, known
+from jaxcolor.recipes import DRAWS, LIGHTNESS, METHODS, known
 from jaxcolor.recipes.relaxation import Relaxation, suited_method
 
 
@@ -58,6 +58,7 @@ class Style:
 
     Attributes:
         method, space, bases: as for `fit`.
+        components, draw: of 'mixture', as for `fit`.
         relaxation: of the method.
         finish: what comes after the map.
     """
@@ -65,14 +66,16 @@ class Style:
     method: str
     space: Any = None
     bases: int = 30
+    components: int | str = 10
+    draw: str = "mean"
     relaxation: Relaxation = HARD
     finish: Finish = PLAIN
 
     @property
     def fitting(self) -> dict[str, Any]:
         """What `fit` takes, by name."""
-        parts = {"method": self.method, "space": self.space, "bases": self.bases}
-        return parts | asdict(self.relaxation)
+        names = ("method", "space", "bases", "components", "draw")
+        return {name: getattr(self, name) for name in names} | asdict(self.relaxation)
 
 
 # A sliced map smoothed that much fits in a LUT, and what it leaves is matched after smoothing. With
@@ -86,6 +89,17 @@ LOOKS = {
     "gentle": Style("gaussian", finish=replace(_SMOOTH, rounds=1)),
 }
 DEFAULT_LOOK = "natural"
+SETTINGS = ("space", "bases", "components", "draw")  # of the map, beside its relaxation
+
+
+def _check_mixture(method: str, fields: dict[str, Any]) -> None:
+    components, draw = fields.get("components"), fields.get("draw")
+    if method != "mixture" and not (components is None and draw is None):
+        raise ValueError(f"{method} has no components and no draw: those are for mixture")
+    if components not in (None, "auto") and not (isinstance(components, int) and components >= 1):
+        raise ValueError(f"components must be at least 1, or 'auto', got {components!r}")
+    if draw is not None:
+        known(draw, DRAWS, "draw")
 
 
 def style(
@@ -126,7 +140,8 @@ def style(
     given = {name: value for name, value in given.items() if value is not None}
     if base.method == "reinhard" and "space" in given:
         raise ValueError("reinhard works in its own space, l alpha beta: leave the space out")
-    fields = {name: given.pop(name) for name in ("space", "bases") if name in given}
+    fields = {name: given.pop(name) for name in SETTINGS if name in given}
+    _check_mixture(base.method, fields)
     blur = base.relaxation.blur
     if blur and relaxation == HARD and "space" in fields:
         scale = LIGHTNESS.get(str(fields["space"]), 1) / LIGHTNESS.get(str(base.space), 1)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -12,19 +11,13 @@ from jaxcolor import maps
 from jaxcolor.image import colors, spaces
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.measure import Measure
-from jaxcolor.recipes import (
-    COUPLED,
-    DEFAULT_BLUR,
-    DEFAULT_SPACE,
-    LIGHTNESS,
-    known,
-)
-from jaxcolor.recipes.coupled import POINTS, couple
+from jaxcolor.recipes import LIGHTNESS, known
 from jaxcolor.recipes.finish import Change, blend
+from jaxcolor.recipes.fitting import by_moments, fitted
 from jaxcolor.recipes.look import Look, as_look, encode
 from jaxcolor.recipes.looks import Style, style
 from jaxcolor.recipes.relaxation import Relaxation
-from jaxcolor.transport import gaussian, line, sliced
+from jaxcolor.transport import gaussian, line
 
 Reference = ArrayLike | Pixels | Look | Sequence[ArrayLike | Pixels]
 
@@ -41,6 +34,8 @@ def fit(
     reference_mask: ArrayLike | None = None,
     key: Array | None = None,
     bases: int | None = None,
+    components: int | str | None = None,
+    draw: str | None = None,
     marginal: str = "balanced",
     reach: float | None = None,
     limits: tuple[float, float] | None = None,
@@ -60,7 +55,8 @@ def fit(
         look: 'natural' (where no method is given), 'faithful' or 'gentle': the map of that look;
             `transfer` also smooths the picture.
         method: 'histogram', each channel by itself; 'reinhard', mean and deviation in l alpha
-            beta; 'gaussian', mean and covariance; 'sliced', the whole distribution; 'newton',
+            beta; 'gaussian', mean and covariance; 'mixture', those of each part
+            of a Gaussian mixture; 'sliced', the whole distribution; 'newton',
             'sinkhorn', entropic and 'exact' optimal transport, colour by colour.
         space: 'srgb', 'linear', 'lab', 'oklab' or 'lalphabeta', where the method acts; or any
             pytree with `encode` and `decode`.
@@ -68,6 +64,11 @@ def fit(
         mask, reference_mask: (H, W), 0..full scale: what counts in the fit.
         key: PRNG key of 'sliced'; `jax.random.key(0)` by default.
         bases: frames of 'sliced', 30 by default.
+        components: of 'mixture', each picture's number of Gaussians, 10 by default; or 'auto', by
+            the Bayesian information criterion.
+        draw: of 'mixture', 'mean' (the default), smooth, where a colour of several components goes
+            to the mean of their images; or 'rand', to one of them by chance: nearer to the
+            reference and grainy, to be smoothed. A fit draws by colour, `transfer` by pixel.
         marginal: 'balanced', 'kl', 'tv' or 'range' for 'sinkhorn', the first two for 'newton':
             whether all colours must find a partner; those that find none stay as they are.
         reach: for 'kl' and 'tv', the colour distance beyond which a partner is too far.
@@ -88,34 +89,21 @@ def fit(
         Array([[155., 155., 155.]], dtype=float32)
     """
     own, goal = _as_source(source, mask), as_look(reference, reference_mask)
-    asked = style(look, method, Relaxation(marginal, reach, limits, blur), space=space, bases=bases)
-    return blend(_fit(own, goal, asked, key), strength)
+    asked = style(
+        look,
+        method,
+        Relaxation(marginal, reach, limits, blur),
+        space=space,
+        bases=bases,
+        components=components,
+        draw=draw,
+    )
+    return blend(fitted(own, goal, asked, key), strength)
 
 
 def _as_source(source: ArrayLike | Pixels | Look, mask: ArrayLike | None) -> Look:
     # once: fit and apply share what the view finds
     return source if isinstance(source, Look) else Look([view(source, mask, "source")])
-
-
-def _fit(own: Look, goal: Look, asked: Style, key: Array | None) -> maps.ColorMap:
-    """The map of a style, at full strength."""
-    method, chosen = asked.method, _space(asked.space, asked.method)
-    usual = DEFAULT_BLUR.get(method, 0.0)
-    usual *= LIGHTNESS.get(str(asked.space or DEFAULT_SPACE[method]), 1)
-    blur = asked.relaxation.blur or usual
-    if method == "reinhard":
-        inner = _moment_fit(gaussian.diagonal, own, goal, chosen)
-    elif method == "gaussian":
-        inner = _moment_fit(gaussian.between, own, goal, chosen)
-    elif method == "histogram":
-        inner = line.solve(*_measures(own, goal, chosen, None))
-    elif method in COUPLED:
-        inner = couple(method, *_measures(own, goal, chosen, POINTS), asked.relaxation, blur)
-    else:
-        key = jax.random.key(0) if key is None else key
-        both = _measures(own, goal, chosen, colors.SAMPLE)
-        inner = sliced.solve(*both, key, bases=asked.bases, blur=blur)
-    return inner if isinstance(chosen, spaces.Srgb) else maps.InSpace(chosen, inner)
 
 
 def reinhard(
@@ -150,30 +138,7 @@ def reinhard(
         raise ValueError(f"floor must be above 0, got {floor}")
     space = spaces.LAlphaBeta(floor, linear)
     own, goal = Look([view(source, mask, "source")]), as_look(reference, reference_mask)
-    return maps.InSpace(space, _moment_fit(gaussian.diagonal, own, goal, space))
-
-
-def _space(space: str | maps.Space | None, method: str) -> maps.Space:
-    space = DEFAULT_SPACE[method] if space is None else space
-    if isinstance(space, str):
-        return spaces.SPACES[known(space, spaces.SPACES, "space")]
-    return space
-
-
-def _moment_fit(solver, own: Look, goal: Look, space: maps.Space) -> maps.Affine:
-    [source] = own.pictures
-    both = *own.moments(space), *goal.moments(space, source.grey)
-    return solver(*(jnp.asarray(part, source.dtype) for part in both))
-
-
-def _measures(
-    own: Look, goal: Look, space: maps.Space, size: int | None
-) -> tuple[Measure, Measure]:
-    """Both sides' measures, in the coordinates of the space and the source's dtype."""
-    [source] = own.pictures
-    mu = own.measure(space, source.dtype, size=size)
-    nu = goal.measure(space, source.dtype, size=size, neutral=source.grey)
-    return mu, nu
+    return maps.InSpace(space, by_moments(gaussian.diagonal, own, goal, space))
 
 
 def transfer(
@@ -188,6 +153,8 @@ def transfer(
     reference_mask: ArrayLike | None = None,
     key: Array | None = None,
     bases: int | None = None,
+    components: int | str | None = None,
+    draw: str | None = None,
     marginal: str = "balanced",
     reach: float | None = None,
     limits: tuple[float, float] | None = None,
@@ -228,6 +195,8 @@ def transfer(
         Relaxation(marginal, reach, limits, blur),
         space=space,
         bases=bases,
+        components=components,
+        draw=draw,
         smooth=smooth,
         rounds=rounds,
         rematch=rematch,
@@ -257,13 +226,13 @@ def change(
         array([100, 100, 100], dtype=uint8)
     """
     own = _as_source(source, None)
-    fitted = _fit(own, goal, asked, key)
+    color_map = fitted(own, goal, asked, key)
 
     def again(now: Pixels) -> maps.ColorMap:
         # as many frames as the look has: the same program
-        return _fit(Look([now]), goal, Style("sliced", bases=asked.bases), key)
+        return fitted(Look([now]), goal, Style("sliced", bases=asked.bases), key)
 
-    return Change(fitted, own.pictures[0], asked.finish, again)
+    return Change(color_map, own.pictures[0], asked.finish, again, spread=asked.draw == "rand")
 
 
 def equalizer(

@@ -158,7 +158,12 @@ def bic(mixture: GaussianMixture, mu: Measure, count: int) -> float:
 
 
 def select(
-    mu: Measure, key: Array, *, count: int | None = None, candidates: Iterable[int] = CANDIDATES
+    mu: Measure,
+    key: Array,
+    *,
+    count: int | None = None,
+    candidates: Iterable[int] = CANDIDATES,
+    ridge: float = 1e-5,
 ) -> GaussianMixture:
     """The fit with the lowest `bic` of several numbers of components.
 
@@ -167,6 +172,7 @@ def select(
         key: as for `fit`.
         count: as for `bic`; by default the number of points that have weight.
         candidates: numbers of components.
+        ridge: as for `fit`.
 
     Example:
         >>> from jaxcolor.measure import point_cloud
@@ -175,5 +181,5 @@ def select(
         1
     """
     count = int((mu.weights > 0).sum()) if count is None else count
-    fits = [fit(mu, components, key)[0] for components in candidates]
+    fits = [fit(mu, components, key, ridge=ridge)[0] for components in candidates]
     return min(fits, key=lambda mixture: bic(mixture, mu, count))

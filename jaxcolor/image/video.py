@@ -1,0 +1,184 @@
+"""Clips on disk: frames upright and as RGB, H.264 written aside and renamed. PyAV serves them."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxcolor.image.files import aside
+
+FORMATS = {".mp4": "MP4", ".mov": "MOV", ".mkv": "Matroska"}  # that are written
+BT709, BT601, NTSC, UNSPECIFIED = 1, 5, 6, 2  # matrices, by their numbers in ITU-T H.273
+LIMITED, FULL = 1, 2  # 16..235 and 0..255, as FFmpeg counts them
+# bicubic, exact rounding, chroma in full: FFmpeg's defaults darken by a level
+SCALING = 0x4 | 0x40000 | 0x2000 | 0x4000
+HD = 576  # rows, above which a clip that does not say so has the colours of BT.709
+QUALITY = 16  # x264's constant rate factor: lower is better, 18 cannot be told from its source
+
+
+def _av():
+    try:
+        import av
+    except ImportError as error:
+        raise ValueError("clips need PyAV: pip install 'jaxcolor[video]'") from error
+    return av
+
+
+def read_frames(path: str | PathLike) -> Iterator[np.ndarray]:
+    """A clip's frames (H, W, 3) uint8 one after the other, one in memory at a time.
+
+    Upright; full-range RGB by the matrix that the file names, else BT.709 above 576 rows and
+    BT.601 below. Raises as `read_clip`, once frames are asked for.
+    """
+    av, path = _av(), Path(path)
+    _check(path)
+    count = expected = 0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError(f"{path}: holds no pictures, only sound")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            expected = stream.frames
+            for frame in container.decode(stream):
+                yield _rgb(frame)
+                count += 1
+    except av.FFmpegError as error:
+        if not isinstance(error, av.error.InvalidDataError | av.error.EOFError) and not count:
+            raise  # the disk's word, not the decoder's
+        raise ValueError(f"{path}: damaged or not a clip ({error.strerror})") from error
+    if not count:
+        raise ValueError(f"{path}: holds no frames")
+    if count < expected:
+        warnings.warn(f"{path}: cut short, {count} of {expected} frames are left", stacklevel=2)
+
+
+def frame_rate(path: str | PathLike) -> Fraction:
+    """Frames per second; 25 where the file does not say. Raises as `read_clip`."""
+    av, path = _av(), Path(path)
+    _check(path)
+    try:
+        with av.open(str(path)) as container:
+            rates = [s.average_rate or s.guessed_rate for s in container.streams.video]
+    except av.error.InvalidDataError as error:
+        raise ValueError(f"{path}: damaged or not a clip ({error.strerror})") from error
+    return rates[0] if rates and rates[0] else Fraction(25)
+
+
+def read_clip(path: str | PathLike) -> tuple[np.ndarray, Fraction]:
+    """All of a clip: frames (T, H, W, 3) uint8, and how many there are per second.
+
+    Raises:
+        ValueError: where the file is no clip, a damaged or an empty one, or PyAV is missing.
+        OSError: where it cannot be opened.
+    """
+    rate = frame_rate(path)
+    return np.stack(list(read_frames(path))), rate
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, not a clip")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: is empty (0 bytes)")
+
+
+def _rgb(frame) -> np.ndarray:
+    if frame.format.is_rgb:
+        rgb = frame.to_ndarray(format="rgb24")
+    else:
+        guess = BT709 if frame.height > HD else BT601
+        named = int(frame.colorspace or UNSPECIFIED)
+        full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
+        rgb = frame.to_ndarray(
+            format="rgb24",
+            src_colorspace={UNSPECIFIED: guess, NTSC: BT601}.get(named, named),
+            src_color_range=FULL if full else LIMITED,
+            dst_color_range=FULL,
+            interpolation=SCALING,
+        )
+    return np.rot90(rgb, round(frame.rotation / 90))
+
+
+def write_clip(
+    path: str | PathLike,
+    frames: Iterable[ArrayLike],
+    fps: Fraction | float,
+    *,
+    crf: float = QUALITY,
+) -> None:
+    """Write a clip, complete or not at all: H.264, BT.709, limited range; the suffix says in what.
+
+    4:2:0, as every player knows it, or 4:4:4 where a side is odd.
+
+    Args:
+        path: .mp4, .mov or .mkv.
+        frames: (H, W, 3) uint8, all of one size; any iterable, of which one frame is held.
+        fps: frames per second.
+        crf: x264's constant rate factor, 0..51, lower is better.
+
+    Raises:
+        ValueError: an unknown suffix, no frames, frames that are not alike, a rate that is not
+            positive, or PyAV is missing.
+        OSError: where the disk says no.
+    """
+    av, path, rate = _av(), Path(path), Fraction(fps).limit_denominator(1001)
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"{path}: unknown file type; use one of {', '.join(FORMATS)}")
+    if rate <= 0:
+        raise ValueError(f"fps must be positive, got {fps}")
+    rest = iter(frames)
+    first = next(rest, None)
+    if first is None:
+        raise ValueError(f"{path}: a clip without frames cannot be written")
+    shape = np.shape(first)
+    with aside(path) as temporary, av.open(str(temporary), "w") as container:
+        options = {"crf": str(crf)}
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        _describe(stream, shape)
+        for frame in chain([first], rest):
+            container.mux(stream.encode(_yuv(np.asarray(frame), shape, stream.pix_fmt)))
+        container.mux(stream.encode(None))
+
+
+def _describe(stream, shape: tuple[int, ...]) -> None:
+    """What decoders are told of the colours."""
+    stream.height, stream.width = shape[:2]
+    odd = shape[0] % 2 or shape[1] % 2
+    stream.pix_fmt = "yuv444p" if odd else "yuv420p"
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.color_range = LIMITED
+
+
+def _yuv(frame: np.ndarray, shape: tuple[int, ...], layout: str):
+    if frame.shape != shape or frame.ndim != 3 or shape[2] != 3 or frame.dtype != np.uint8:
+        raise ValueError(
+            f"frames must all be (H, W, 3) uint8 of one size, got {frame.dtype} {frame.shape}"
+        )
+    av = _av()
+    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    planes = rgb.reformat(
+        format="yuv444p", dst_colorspace=BT709, dst_color_range=LIMITED, interpolation=SCALING
+    )
+    if layout == "yuv444p":
+        return planes
+    luma, *chroma = planes.to_ndarray()
+    halved = [_halved(plane).ravel() for plane in chroma]
+    packed = np.concatenate([luma.ravel(), *halved]).reshape(-1, luma.shape[1])
+    return av.VideoFrame.from_ndarray(packed, format="yuv420p")
+
+
+def _halved(plane: np.ndarray) -> np.ndarray:
+    """Chroma at half the resolution, where H.264 has it: on even columns, between two rows.
+
+    FFmpeg's own scaling puts it between columns, which moves colours to the side.
+    """
+    wide = np.pad(plane.astype(np.uint16), [(0, 0), (1, 0)], "edge")
+    across = wide[:, :-1:2] + 2 * wide[:, 1::2] + wide[:, 2::2]
+    return ((across[::2] + across[1::2] + 4) // 8).astype(np.uint8)
