@@ -72,7 +72,7 @@ def add_mixture(parser: argparse.ArgumentParser) -> None:
 
 
 def _components(text: str) -> int | str:
-    return text if text == "auto" else number(1, 200, int)(text)
+    return text if text == "auto" else int(number(1, 200, int)(text))
 
 
 def mixing(args: argparse.Namespace) -> dict:

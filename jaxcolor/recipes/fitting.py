@@ -74,6 +74,7 @@ def _by_mixtures(
     own: Look, goal: Look, space: maps.Space, asked: Style, key: Array
 ) -> mixture_map.MixtureMap:
     [source] = own.pictures
-    mu = own.mixture(space, source.dtype, asked.components, key)
-    nu = goal.mixture(space, source.dtype, asked.components, key, neutral=source.grey)
+    how = asked.components, asked.draw, key
+    mu = own.mixture(space, source.dtype, *how)
+    nu = goal.mixture(space, source.dtype, *how, neutral=source.grey)
     return mixture_map.solve(mu, nu, draw=asked.draw, key=key)

@@ -84,8 +84,10 @@ class Style:
 _STEADY = Relaxation(blur=0.2)
 _SMOOTH = Finish(smooth="yaroslavsky", rounds=2, gamut="fade", dither=True)
 LOOKS = {
-    "faithful": Style("sliced", None, 30, _STEADY, replace(_SMOOTH, rematch=True)),
-    "natural": Style("sliced", None, 10, _STEADY, _SMOOTH),
+    "faithful": Style(
+        "sliced", bases=30, relaxation=_STEADY, finish=replace(_SMOOTH, rematch=True)
+    ),
+    "natural": Style("sliced", bases=10, relaxation=_STEADY, finish=_SMOOTH),
     "gentle": Style("gaussian", finish=replace(_SMOOTH, rounds=1)),
 }
 DEFAULT_LOOK = "natural"

@@ -9,7 +9,14 @@ from jax import Array
 from jaxcolor.iterate import Info, Status
 from jaxcolor.maps import HIGHEST
 from jaxcolor.measure import Measure
-from jaxcolor.transport.mixture import GaussianMixture, joint, log_density, lower, whitened
+from jaxcolor.transport.mixture import (
+    GaussianMixture,
+    joint,
+    log_density,
+    log_sum,
+    lower,
+    whitened,
+)
 from jaxcolor.transport.quantize import assign, quantize
 
 CANDIDATES = (1, 2, 3, 5, 8, 12, 16)
@@ -70,7 +77,7 @@ def fit(
     def go(carry, _):
         mixture, before, _, count = carry
         logs = joint(mixture, points)
-        total = jax.nn.logsumexp(logs, 0)
+        total = log_sum(logs)
         likelihood = jnp.matmul(jnp.where(weights > 0, total, 0), weights, precision=HIGHEST)
         gain = likelihood - before
         mixture = _maximized(mixture, points, weights * jnp.exp(logs - total[None]), floor)
@@ -163,6 +170,8 @@ def select(
     *,
     count: int | None = None,
     candidates: Iterable[int] = CANDIDATES,
+    steps: int = 100,
+    tol: float = 1e-4,
     ridge: float = 1e-5,
 ) -> GaussianMixture:
     """The fit with the lowest `bic` of several numbers of components.
@@ -172,7 +181,7 @@ def select(
         key: as for `fit`.
         count: as for `bic`; by default the number of points that have weight.
         candidates: numbers of components.
-        ridge: as for `fit`.
+        steps, tol, ridge: as for `fit`.
 
     Example:
         >>> from jaxcolor.measure import point_cloud
@@ -181,5 +190,23 @@ def select(
         1
     """
     count = int((mu.weights > 0).sum()) if count is None else count
-    fits = [fit(mu, components, key, ridge=ridge)[0] for components in candidates]
+    fits = [fit(mu, k, key, steps=steps, tol=tol, ridge=ridge)[0] for k in candidates]
     return min(fits, key=lambda mixture: bic(mixture, mu, count))
+
+
+def likeliest(mu: Measure, components: int, key: Array, starts: int, **how) -> GaussianMixture:
+    """The fit of greatest likelihood from several starts.
+
+    Args:
+        mu, components, key: as for `fit`.
+        starts: how many fits to make.
+        how: the other arguments of `fit`.
+
+    Example:
+        >>> from jaxcolor.measure import point_cloud
+        >>> mu = point_cloud([[0.0], [2.0], [10.0], [12.0]])
+        >>> likeliest(mu, 2, jax.random.key(0), 2).weights
+        Array([0.5, 0.5], dtype=float32)
+    """
+    fits = [fit(mu, components, one, **how) for one in jax.random.split(key, starts)]
+    return max(fits, key=lambda one: float(one[1].history[-1]))[0]

@@ -199,7 +199,10 @@ def test_what_is_taken_where_nothing_is_said():
     assert style(method="sliced") == Style("sliced")
     assert style(method="sliced").finish == Finish()
     assert style(relaxation=Relaxation(blur=0.05)) == Style(
-        "sliced", None, 10, Relaxation(blur=0.05), LOOKS["natural"].finish
+        "sliced",
+        bases=10,
+        relaxation=Relaxation(blur=0.05),
+        finish=LOOKS["natural"].finish,
     )
     assert style(relaxation=Relaxation("kl", reach=0.1)).method == "newton"
     assert style(relaxation=Relaxation("tv", reach=0.1)).method == "sinkhorn"
