@@ -19,6 +19,7 @@ __all__ = [
     "Dense",
     "Entropic",
     "Euclidean",
+    "GaussianMixture",
     "Grid",
     "GridKernel",
     "InSpace",
@@ -27,10 +28,12 @@ __all__ = [
     "Lp",
     "Lut",
     "Measure",
+    "MixtureMap",
     "Nearest",
     "Quantile",
     "Range",
     "SparseCoupling",
+    "SpotNoise",
     "SqEuclidean",
     "Start",
     "Status",
@@ -44,7 +47,10 @@ __all__ = [
     "epsilon_from_blur",
     "equalizer",
     "fit",
+    "grain",
     "harmonize",
+    "mix",
+    "mixes",
     "pad",
     "plan",
     "point_cloud",
@@ -57,6 +63,7 @@ __all__ = [
     "solve",
     "solve_batch",
     "stack",
+    "synth",
     "transfer",
 ]
 
@@ -69,9 +76,11 @@ _HOME = {
     "jaxcolor.iterate": ("Info", "Status", "check"),
     "jaxcolor.maps": ("Affine", "Blend", "ColorMap", "InSpace", "Quantile"),
     "jaxcolor.measure": ("Grid", "Measure", "pad", "point_cloud", "stack"),
+    "jaxcolor.recipes.grain": ("grain",),
     "jaxcolor.recipes.harmonize": ("harmonize",),
     "jaxcolor.recipes.look": ("Look",),
     "jaxcolor.recipes.score": ("report", "score"),
+    "jaxcolor.recipes.texture": ("mix", "mixes", "synth"),
     "jaxcolor.recipes.transfer": ("equalizer", "fit", "reinhard", "transfer"),
     "jaxcolor.transport.backends": ("CAPABILITIES",),
     "jaxcolor.transport.costs": ("Cost", "Euclidean", "Lp", "SqEuclidean"),
@@ -87,6 +96,8 @@ _HOME = {
     "jaxcolor.transport.grid": ("GridKernel",),
     "jaxcolor.transport.kernels": ("Cloud", "Dense"),
     "jaxcolor.transport.marginals": ("KL", "TV", "Balanced", "Range"),
+    "jaxcolor.transport.mixture": ("GaussianMixture",),
+    "jaxcolor.transport.mixture_map": ("MixtureMap",),
     "jaxcolor.transport.quantize": ("compress", "quantize"),
     "jaxcolor.transport.solvers": (
         "coarse_to_fine",
@@ -95,6 +106,7 @@ _HOME = {
         "solve",
         "solve_batch",
     ),
+    "jaxcolor.transport.spotnoise": ("SpotNoise",),
     "jaxcolor.transport.sparse": ("Nearest", "SparseCoupling"),
 }
 
@@ -115,10 +127,14 @@ if TYPE_CHECKING:
     from jaxcolor.measure import pad as pad
     from jaxcolor.measure import point_cloud as point_cloud
     from jaxcolor.measure import stack as stack
+    from jaxcolor.recipes.grain import grain as grain
     from jaxcolor.recipes.harmonize import harmonize as harmonize
     from jaxcolor.recipes.look import Look as Look
     from jaxcolor.recipes.score import report as report
     from jaxcolor.recipes.score import score as score
+    from jaxcolor.recipes.texture import mix as mix
+    from jaxcolor.recipes.texture import mixes as mixes
+    from jaxcolor.recipes.texture import synth as synth
     from jaxcolor.recipes.transfer import equalizer as equalizer
     from jaxcolor.recipes.transfer import fit as fit
     from jaxcolor.recipes.transfer import reinhard as reinhard
@@ -142,6 +158,8 @@ if TYPE_CHECKING:
     from jaxcolor.transport.marginals import TV as TV
     from jaxcolor.transport.marginals import Balanced as Balanced
     from jaxcolor.transport.marginals import Range as Range
+    from jaxcolor.transport.mixture import GaussianMixture as GaussianMixture
+    from jaxcolor.transport.mixture_map import MixtureMap as MixtureMap
     from jaxcolor.transport.quantize import compress as compress
     from jaxcolor.transport.quantize import quantize as quantize
     from jaxcolor.transport.solvers import coarse_to_fine as coarse_to_fine
@@ -151,6 +169,7 @@ if TYPE_CHECKING:
     from jaxcolor.transport.solvers import solve_batch as solve_batch
     from jaxcolor.transport.sparse import Nearest as Nearest
     from jaxcolor.transport.sparse import SparseCoupling as SparseCoupling
+    from jaxcolor.transport.spotnoise import SpotNoise as SpotNoise
 
 
 def __getattr__(name: str):

@@ -1,6 +1,7 @@
 """Transport between mixtures of Gaussians, by plans that are Gaussian mixtures themselves."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -57,8 +58,17 @@ def joint(mixture: GaussianMixture, points: Array) -> Array:
     diagonal = jnp.diagonal(lower(mixture.covariances), axis1=1, axis2=2)
     some = mixture.weights > 0
     height = jnp.log(jnp.where(some, mixture.weights, 1)) - jnp.log(diagonal).sum(1)
-    height = height - d / 2 * np.log(2 * np.pi).astype(points.dtype)
-    return jnp.where(some[:, None], height[:, None] - (y * y).sum(1) / 2, -jnp.inf)
+    height = jnp.where(some, height - d / 2 * np.log(2 * np.pi).astype(points.dtype), -jnp.inf)
+    # term by term: XLA's sum over an axis that is not the last takes a CPU thirty times as long
+    squared = sum(y[:, i] * y[:, i] for i in range(d))
+    return height[:, None] - squared / 2
+
+
+def log_sum(logs: Array) -> Array:
+    """log sum_k exp l_k (n,) of (K, n); row by row, in an eighth of `logsumexp`'s time on a CPU."""
+    top = jax.lax.stop_gradient(reduce(jnp.maximum, logs))
+    top = jnp.where(jnp.isfinite(top), top, 0)
+    return top + jnp.log(sum(jnp.exp(row - top) for row in logs))
 
 
 @jax.jit
@@ -70,7 +80,7 @@ def log_density(mixture: GaussianMixture, points: Array) -> Array:
         >>> log_density(one, jnp.zeros((1, 1))).round(4)
         Array([-0.9189], dtype=float32)
     """
-    return jax.nn.logsumexp(joint(mixture, points.T), 0)
+    return log_sum(joint(mixture, points.T))
 
 
 @jax.jit
@@ -82,7 +92,8 @@ def responsibilities(mixture: GaussianMixture, points: Array) -> Array:
         >>> responsibilities(two, jnp.array([[4.5]])).tolist()
         [[0.5, 0.5]]
     """
-    return jax.nn.softmax(joint(mixture, points.T), 0).T
+    logs = joint(mixture, points.T)
+    return jnp.exp(logs - log_sum(logs)[None]).T
 
 
 _each = jax.vmap(gaussian.distance, (None, None, 0, 0))
