@@ -115,7 +115,7 @@ def style(
     Args:
         look: a key of LOOKS.
         method: the method instead of a look; without either, the one that the relaxation calls for,
-            or else the look 'natural'.
+            'mixture' with components or a draw, or else the look 'natural'.
         relaxation: replaces the look's, if it says anything.
         given: other fields of `Style` and `Finish`; None leaves one as it is.
 
@@ -128,7 +128,10 @@ def style(
     """
     if look is not None and method is not None:
         raise ValueError(f"a look has its own method: take look {look!r} or method {method!r}")
-    if look is None and method is None:
+    mixing = any(given.get(name) is not None for name in ("components", "draw"))
+    if look is None and method is None and mixing:
+        method = "mixture"
+    elif look is None and method is None:
         usual = LOOKS[DEFAULT_LOOK]
         method = suited_method(relaxation, usual.method)
         look, method = (DEFAULT_LOOK, None) if method == usual.method else (None, method)

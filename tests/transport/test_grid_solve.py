@@ -60,7 +60,7 @@ def test_grids_that_do_not_match_are_refused():
     "marginal", [BALANCED, pytest.param(KL(0.1), marks=pytest.mark.slow)], ids=["balanced", "kl"]
 )
 def test_coarse_to_fine_is_sooner_at_the_same_place(marginal, single):
-    mu, nu = histograms(single, 48, 40)
+    mu, nu = histograms(single, 32, 28)
     both = {"source_marginal": marginal, "target_marginal": marginal}
     cold = solve(mu, nu, epsilon=1e-3, tol=1e-3, **both)
     init = functools.partial(coarse_to_fine, **both)
@@ -71,9 +71,9 @@ def test_coarse_to_fine_is_sooner_at_the_same_place(marginal, single):
 
 
 def test_a_coupling_on_other_grids_is_a_start(single):
-    coarse = solve(*histograms(single, 16, 16), epsilon=2e-3, tol=1e-3)
-    mu, nu = histograms(single, 30, 30)
-    cold, warm = (solve(mu, nu, epsilon=2e-3, tol=1e-3, init=init) for init in (None, coarse))
+    coarse = solve(*histograms(single, 10, 10), epsilon=4e-3, tol=1e-3)
+    mu, nu = histograms(single, 20, 20)
+    cold, warm = (solve(mu, nu, epsilon=4e-3, tol=1e-3, init=init) for init in (None, coarse))
     assert warm.info.status == Status.OK
     assert warm.info.passes < cold.info.passes
 
