@@ -3,9 +3,12 @@
     python experiments/figures.py [NAME ...] [--folder experiments/figures]
 
 From Peyre's slides *Optimal transport in imaging sciences*: `assignment`, `flow` (of the sliced
-distance), `barycenter`, `exchange`, `harmonize`. From Delon's lecture *Optimal transport for image
-processing*: `line`, `sliced`, `epsilon` (Sinkhorn between two densities on the line at four
-epsilons, with the exact plan). Photographs come with scikit-image. Needs the `bench` extra.
+distance), `barycenter`, `exchange`, `harmonize`, `gaussians` (barycenters in three geometries),
+`gaussian_map`, `spot_noise`, `texture_path`, `texture_triangle`, `clips`. From Delon's lecture
+*Optimal transport for image processing*: `line`, `sliced`, `epsilon` (Sinkhorn between two
+densities on the line at four epsilons, with the exact plan), `mixture_line` (two interpolations on
+the line, W2 against MW2), `mixture_data` (EM, plan, T_mean and T_rand). Photographs come with
+scikit-image. Needs the `bench` extra.
 """
 
 import argparse
@@ -13,8 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import figures_clouds
+import figures_gaussian
 import figures_line
 import figures_pictures
+import figures_texture
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -27,6 +32,14 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "line.png": figures_line.on_the_line,
     "sliced.jpg": figures_pictures.sliced,
     "epsilon.png": figures_line.epsilon,
+    "gaussians.png": figures_gaussian.triangle,
+    "gaussian_map.png": figures_gaussian.between_two,
+    "mixture_line.png": figures_gaussian.interpolation,
+    "mixture_data.png": figures_gaussian.data_mixtures,
+    "spot_noise.jpg": figures_texture.spot_noise,
+    "texture_path.jpg": figures_texture.geodesic,
+    "texture_triangle.jpg": figures_texture.triangle,
+    "clips.jpg": figures_texture.dynamic,
 }
 LIMIT = 300_000  # bytes
 

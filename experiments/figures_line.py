@@ -89,15 +89,15 @@ def _interpolation(panels: list[Axes]) -> None:
     x, f0, f1 = _densities()
     times, bins = np.linspace(0, 1, 6), np.linspace(0, 1, 101)
     coupling = line_exact.couple(x, f0, x, f1)
-    ends = [_density(point_cloud(x[:, None], part), bins) for part in (f0, f1)]
-    moved = [_density(barycenter.interpolate(coupling, t), bins) for t in times]
-    _ridge(panels[0], bins, moved, times, 3.2)
-    _ridge(panels[1], bins, [(1 - t) * ends[0] + t * ends[1] for t in times], times, 3.2)
+    ends = [density(point_cloud(x[:, None], part), bins) for part in (f0, f1)]
+    moved = [density(barycenter.interpolate(coupling, t), bins) for t in times]
+    ridge(panels[0], bins, moved, times, 3.2)
+    ridge(panels[1], bins, [(1 - t) * ends[0] + t * ends[1] for t in times], times, 3.2)
     times, bins, n = np.linspace(0, 0.6, 4), np.linspace(-3, 3, 121), 20_000
     normal = jax.scipy.stats.norm.ppf((jnp.arange(n) + 0.5) / n)
     coupling = line_exact.couple(normal, jnp.full(n, 1 / n), jnp.array([-1.0, 1]), jnp.full(2, 0.5))
-    sampled = [_density(barycenter.interpolate(coupling, t), bins) for t in times]
-    _ridge(panels[2], bins, sampled, times, 0.85)
+    sampled = [density(barycenter.interpolate(coupling, t), bins) for t in times]
+    ridge(panels[2], bins, sampled, times, 0.85)
     middles = (bins[1:] + bins[:-1]) / 2
     for k, t in enumerate(times):
         away = (np.abs(middles) - t) / (1 - t)
@@ -109,13 +109,13 @@ def _interpolation(panels: list[Axes]) -> None:
     panels[2].set_title("normal to two Diracs; dashed: formula")
 
 
-def _density(measure: Measure, bins: np.ndarray) -> np.ndarray:
+def density(measure: Measure, bins: np.ndarray) -> np.ndarray:
     """What a cloud on the line weighs in each bin, per length."""
     weights = np.asarray(measure.weights)
     return np.histogram(measure.points[:, 0], bins, weights=weights)[0] / np.diff(bins)
 
 
-def _ridge(panel: Axes, bins: np.ndarray, heights, times: np.ndarray, unit: float) -> None:
+def ridge(panel: Axes, bins: np.ndarray, heights, times: np.ndarray, unit: float) -> None:
     middles = (bins[1:] + bins[:-1]) / 2
     for k, (t, height) in enumerate(zip(times, heights, strict=True)):
         base, ink = -k * unit, BETWEEN(t)

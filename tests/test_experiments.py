@@ -89,3 +89,22 @@ def test_two_colours_are_told_apart(load, term):
     chosen = variational.TERMS[term][0]
     u = variational.segment(jnp.asarray(picture), inside, outside, 0.001, chosen)
     assert variational.overlap(np.asarray(u) > 0.5, truth) == 1
+
+
+def test_the_rao_mean_of_equal_areas_has_that_area_and_the_euclidean_one_swells(load):
+    gaussians = load("figures_gaussian")
+    thin = np.stack([gaussians.turned(2, 0.5, angle) for angle in (0, 50, 110)])
+    weights = np.array([0.5, 0.2, 0.3])
+    areas = [np.linalg.det(mean(thin, weights)) for mean in (gaussians.rao, gaussians.euclidean)]
+    assert areas[0] == pytest.approx(1)
+    assert areas[1] > 1.5
+    across = gaussians.rao(np.stack([np.diag([4.0, 1]), np.diag([1.0, 9])]), np.array([0.5, 0.5]))
+    np.testing.assert_allclose(across, np.diag([2, 3]), atol=1e-12)
+
+
+def test_patches_laid_over_one_another_are_the_picture(load):
+    patch_textures = load("patch_textures")
+    picture = jax.random.uniform(jax.random.key(0), (6, 8, 3))
+    parts = patch_textures.patches(picture)
+    np.testing.assert_allclose(parts[2, 3].reshape(3, 3, 3), picture[2:5, 3:6])
+    np.testing.assert_allclose(patch_textures.averaged(parts), picture, atol=1e-6)

@@ -9,6 +9,7 @@ from jax import Array
 from jaxcolor.iterate import Info, Status
 from jaxcolor.maps import HIGHEST
 from jaxcolor.measure import Measure
+from jaxcolor.transport.gaussian import rounding
 from jaxcolor.transport.mixture import (
     GaussianMixture,
     joint,
@@ -72,7 +73,7 @@ def fit(
     points = mu.points.T
     mean = jnp.matmul(points, weights, precision=HIGHEST)
     variance = jnp.matmul((points - mean[:, None]) ** 2, weights, precision=HIGHEST).mean()
-    floor = ridge * jnp.where(variance > 0, variance, 1)
+    floor = jnp.maximum(ridge * variance, rounding(mean).max())
 
     def go(carry, _):
         mixture, before, _, count = carry
@@ -102,7 +103,8 @@ def _start(mu, components: int, key: Array, points: Array, weights: Array, floor
     d = len(points)
     flat = jnp.broadcast_to(jnp.eye(d, dtype=points.dtype), (components, d, d))
     some = jnp.full(components, 1 / components, points.dtype)
-    return _maximized(GaussianMixture(some, centres, flat), points, sides * weights[None], floor)
+    shares = jnp.where(sides, weights[None], 0)
+    return _maximized(GaussianMixture(some, centres, flat), points, shares, floor)
 
 
 def _maximized(mixture: GaussianMixture, points: Array, shares: Array, floor: Array):
@@ -110,13 +112,19 @@ def _maximized(mixture: GaussianMixture, points: Array, shares: Array, floor: Ar
 
     Summed where the component's old covariance is the identity, then brought back.
     """
-    y = whitened(mixture, points)  # (K, d, n)
-    masses = shares.sum(1)
+
+    def products(one):
+        y, share = one
+        rows = jnp.concatenate([y, jnp.ones_like(y[:1])])
+        return jnp.matmul(rows * share[None], rows.T, precision=HIGHEST)
+
+    # one component after the other: what it takes stays in the cache
+    sums = jax.lax.map(products, (whitened(mixture, points), shares))  # (K, d + 1, d + 1)
+    masses = sums[:, -1, -1]
     some = masses > 0
-    each = shares / jnp.where(some, masses, 1)[:, None]
-    shift = jnp.einsum("kn,kdn->kd", each, y, precision=HIGHEST)
-    second = jnp.einsum("kdn,ken->kde", each[:, None] * y, y, precision=HIGHEST)
-    second = second - shift[:, :, None] * shift[:, None]
+    each = sums / jnp.where(some, masses, 1)[:, None, None]
+    shift = each[:, :-1, -1]
+    second = each[:, :-1, :-1] - shift[:, :, None] * shift[:, None]
     root = lower(mixture.covariances)
     means = mixture.means + jnp.einsum("kij,kj->ki", root, shift, precision=HIGHEST)
     covariances = jnp.einsum("kij,kjl,kml->kim", root, second, root, precision=HIGHEST)

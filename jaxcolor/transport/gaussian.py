@@ -164,7 +164,7 @@ def between(mean0: Array, cov0: Array, mean1: Array, cov1: Array) -> Affine:
     """
     columns = jax.lax.stop_gradient(factor(cov0))
     values = (columns**2).sum(0)
-    least = jnp.maximum(_negligible(values.max()), _rounding(mean0).max())
+    least = jnp.maximum(_negligible(values.max()), rounding(mean0).max())
     moving = jnp.where(values > least, columns / jnp.sqrt(jnp.where(values > least, values, 1)), 0)
     still = jnp.eye(len(values), dtype=cov0.dtype) - _dot(moving, moving.T)
     still = jnp.where((values > least).all(), 0, still)
@@ -214,7 +214,7 @@ def diagonal(mean0: Array, cov0: Array, mean1: Array, cov1: Array) -> Affine:
         Array([[2.]], dtype=float32)
     """
     source, target = jnp.diagonal(cov0), jnp.diagonal(cov1)
-    varies = source > _rounding(mean0)
+    varies = source > rounding(mean0)
     ratio = jnp.where(varies, jnp.sqrt(target / jnp.where(varies, source, 1)), 1)
     return Affine(jnp.diag(ratio), mean1 - ratio * mean0)
 
@@ -255,7 +255,7 @@ def barycenter(means: Array, covariances: Array, weights: Array) -> tuple[Array,
     return mean, jax.lax.fori_loop(0, ROUNDS, step, start)
 
 
-def _rounding(mean: Array) -> Array:
+def rounding(mean: Array) -> Array:
     """The variance that rounding alone gives to a constant: below it nothing varies."""
     return (32 * jnp.finfo(mean.dtype).eps * (1 + jnp.abs(mean))) ** 2
 

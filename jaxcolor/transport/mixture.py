@@ -1,7 +1,6 @@
 """Transport between mixtures of Gaussians, by plans that are Gaussian mixtures themselves."""
 
 from collections.abc import Sequence
-from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -65,8 +64,10 @@ def joint(mixture: GaussianMixture, points: Array) -> Array:
 
 
 def log_sum(logs: Array) -> Array:
-    """log sum_k exp l_k (n,) of (K, n); row by row, in an eighth of `logsumexp`'s time on a CPU."""
-    top = jax.lax.stop_gradient(reduce(jnp.maximum, logs))
+    """log sum_k exp l_k (n,) of (K, n), as `logsumexp`, in an eighth of its time on a CPU."""
+    fixed = jax.lax.stop_gradient(logs)
+    # by a loop: XLA would find the maximum anew wherever it is used
+    top, _ = jax.lax.scan(lambda top, row: (jnp.maximum(top, row), None), fixed[0], fixed[1:])
     top = jnp.where(jnp.isfinite(top), top, 0)
     return top + jnp.log(sum(jnp.exp(row - top) for row in logs))
 

@@ -187,7 +187,8 @@ def test_depth_does_not_change_the_result(photographs, method, dtype):
     deep = jaxcolor.transfer(as_dtype(source, dtype), as_dtype(reference, dtype), method=method)
     deep = deep / pixels.full_scale(np.dtype(dtype)) * 255
     off = np.abs(deep - eight)
-    if method in COUPLED:  # these see 2,048 colours, not quite the same ones
+    # the one see 2,048 colours, not quite the same ones; the other climbs another hill
+    if method in (*COUPLED, "mixture"):
         assert np.median(off) <= 2
     else:
         assert np.quantile(off, 0.95) <= 1.5
