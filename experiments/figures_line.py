@@ -101,8 +101,8 @@ def _interpolation(panels: list[Axes]) -> None:
     middles = (bins[1:] + bins[:-1]) / 2
     for k, t in enumerate(times):
         away = (np.abs(middles) - t) / (1 - t)
-        density = np.exp(-(away**2) / 2) / np.sqrt(2 * np.pi) / (1 - t)
-        formula = np.where(away > 0, density, np.nan) - 0.85 * k
+        height = np.exp(-(away**2) / 2) / np.sqrt(2 * np.pi) / (1 - t)
+        formula = np.where(away > 0, height, np.nan) - 0.85 * k
         panels[2].plot(middles, formula, color="black", lw=0.9, ls="--", zorder=10)
     panels[0].set_title("displacement interpolation")
     panels[1].set_title("mixture")
