@@ -18,7 +18,7 @@ def pytest_configure(config):
     subprocesses too: small problems do not need fast programs. The slow tests run them as users
     get them.
     """
-    if config.option.markexpr == "not slow":
+    if config.option.markexpr.startswith("not slow"):
         os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=1"
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
     os.environ["XDG_CACHE_HOME"] = str(config.rootpath / ".pytest_cache" / "home")

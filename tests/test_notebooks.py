@@ -50,7 +50,7 @@ def test_committed_as_run_once_from_top_to_bottom(path):
 
 
 @each
-@pytest.mark.slow
+@pytest.mark.long
 def test_runs(path):
     """In a process of its own: what the kernel's machinery warns of is not ours."""
     command = [sys.executable, FOLDER / "execute.py", "--check", path]

@@ -465,7 +465,7 @@ def test_interrupted_by_a_person(many, tmp_path):
     assert len(manifest(out)) == 132
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_twenty_times(many, tmp_path):
     """What is there after each kill stays as it is; in the end all is as if nothing had been."""
     rng = np.random.default_rng(1)

@@ -104,7 +104,7 @@ def test_settings():
             style(**given)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_published_figures(shared_data):
     """Scotland, medians of eight keys."""
     pair = shared_data("scotland_house.png"), shared_data("scotland_plain.png")

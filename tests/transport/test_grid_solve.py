@@ -56,9 +56,8 @@ def test_grids_that_do_not_match_are_refused():
         solve(Grid(mu.axes, mu.weights[:3]), nu, epsilon=0.1)
 
 
-@pytest.mark.parametrize(
-    "marginal", [BALANCED, pytest.param(KL(0.1), marks=pytest.mark.slow)], ids=["balanced", "kl"]
-)
+@pytest.mark.long  # one program for each level and marginal
+@pytest.mark.parametrize("marginal", [BALANCED, KL(0.1)], ids=["balanced", "kl"])
 def test_coarse_to_fine_is_sooner_at_the_same_place(marginal, single):
     mu, nu = histograms(single, 32, 28)
     both = {"source_marginal": marginal, "target_marginal": marginal}

@@ -71,7 +71,7 @@ def test_pairs_of_generated_palettes(cost, epsilon):
     assert_all_solved(*palettes, ordered_pairs(200, 5000), cost, epsilon)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @COSTS
 @pytest.mark.parametrize("sides", [(KL, KL), (KL, Balanced), (Balanced, KL)], ids=str)
 def test_relaxed_pairs_of_generated_palettes(cost, epsilon, sides):
