@@ -84,4 +84,4 @@ def test_compare_leaves_out_what_cannot_have_the_marginal(done, pair, tmp_path):
     sheet = tmp_path / "sheet.png"
     text = done("compare", *pair, "-o", sheet, "--json", "--marginal", "tv", "--reach", "0.2")
     methods = [one["method"] for one in json.loads(text)["results"]]
-    assert methods == [*LOOKS, "histogram", "reinhard", "gaussian", "sliced", "sinkhorn"]
+    assert methods == [*LOOKS, "histogram", "reinhard", "gaussian", "mixture", "sliced", "sinkhorn"]
