@@ -59,7 +59,7 @@ def test_grids_that_do_not_match_are_refused():
 @pytest.mark.long  # one program for each level and marginal
 @pytest.mark.parametrize("marginal", [BALANCED, KL(0.1)], ids=["balanced", "kl"])
 def test_coarse_to_fine_is_sooner_at_the_same_place(marginal, single):
-    mu, nu = histograms(single, 32, 28)
+    mu, nu = histograms(single, 48, 40)
     both = {"source_marginal": marginal, "target_marginal": marginal}
     cold = solve(mu, nu, epsilon=1e-3, tol=1e-3, **both)
     init = functools.partial(coarse_to_fine, **both)
