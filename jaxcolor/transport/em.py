@@ -15,7 +15,7 @@ from jaxcolor.transport.mixture import (
     joint,
     log_density,
     lower,
-    shares,
+    posterior,
     whitened,
 )
 from jaxcolor.transport.quantize import assign, quantize
@@ -77,7 +77,7 @@ def fit(
 
     def go(carry, _):
         mixture, before, _, count = carry
-        each, total = shares(joint(mixture, points))
+        each, total = posterior(joint(mixture, points))
         likelihood = jnp.matmul(jnp.where(weights > 0, total, 0), weights, precision=HIGHEST)
         gain = likelihood - before
         mixture = _maximized(mixture, points, weights[None] * each, floor)

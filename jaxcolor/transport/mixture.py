@@ -64,7 +64,7 @@ def joint(mixture: GaussianMixture, points: Array) -> Array:
     return height[:, None] - squared / 2
 
 
-def shares(logs: Array) -> tuple[Array, Array]:
+def posterior(logs: Array) -> tuple[Array, Array]:
     """exp l_k over sum_j exp l_j (K, n), and log sum_j exp l_j (n,), of l (K, n)."""
     fixed = jax.lax.stop_gradient(logs)
     # by a loop: XLA would find the maximum anew wherever it is used
@@ -84,7 +84,7 @@ def log_density(mixture: GaussianMixture, points: Array) -> Array:
         >>> round(float(log_density(one, jnp.zeros((1, 1)))[0]), 4)
         -0.9189
     """
-    return shares(joint(mixture, points.T))[1]
+    return posterior(joint(mixture, points.T))[1]
 
 
 @jax.jit
@@ -96,7 +96,7 @@ def responsibilities(mixture: GaussianMixture, points: Array) -> Array:
         >>> responsibilities(two, jnp.array([[4.5]])).tolist()
         [[0.5, 0.5]]
     """
-    return shares(joint(mixture, points.T))[0].T
+    return posterior(joint(mixture, points.T))[0].T
 
 
 _each = jax.vmap(gaussian.distance, (None, None, 0, 0))
@@ -174,7 +174,7 @@ def barycenter(
         weights: lambda (J,) >= 0; equal by default.
 
     Raises:
-        ValueError: for more tuples than that.
+        ValueError: for more tuples than that, or weights that make no sense.
         RuntimeError: where the programme has no solution.
 
     Example:
@@ -193,6 +193,8 @@ def barycenter(
             "or fewer components"
         )
     shares = np.ones(len(counts)) if weights is None else np.asarray(weights, float)
+    if shares.shape != (len(counts),) or (shares < 0).any() or not shares.sum() > 0:
+        raise ValueError(f"{len(counts)} mixtures need as many weights >= 0, got {weights}")
     shares = shares / shares.sum()
     tuples = np.indices(counts).reshape(len(counts), -1)  # (J, T)
     parts = [(one.means[k], one.covariances[k]) for one, k in zip(mixtures, tuples, strict=True)]

@@ -383,3 +383,10 @@ def test_ott_agrees(x64):
     np.testing.assert_allclose(sparse.plan(mixture.couple(one, other)), coupling, atol=1e-2)
     x = jnp.asarray(samples(one, 20))
     np.testing.assert_allclose(mixture.log_density(one, x), peers[0].log_prob(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0]])
+def test_weights_of_a_barycenter_that_make_no_sense(weights):
+    one = mixture.GaussianMixture(jnp.ones(1), jnp.zeros((1, 1)), jnp.ones((1, 1, 1)))
+    with pytest.raises(ValueError, match="2 mixtures need as many weights"):
+        mixture.barycenter([one, one], weights)
