@@ -28,6 +28,7 @@ __all__ = [
     "Lp",
     "Lut",
     "Measure",
+    "Mixed",
     "MixtureMap",
     "Nearest",
     "Quantile",
@@ -95,7 +96,7 @@ _HOME = {
     ),
     "jaxcolor.transport.grid": ("GridKernel",),
     "jaxcolor.transport.kernels": ("Cloud", "Dense"),
-    "jaxcolor.transport.marginals": ("KL", "TV", "Balanced", "Range"),
+    "jaxcolor.transport.marginals": ("KL", "TV", "Balanced", "Mixed", "Range"),
     "jaxcolor.transport.mixture": ("GaussianMixture",),
     "jaxcolor.transport.mixture_map": ("MixtureMap",),
     "jaxcolor.transport.quantize": ("compress", "quantize"),
@@ -157,6 +158,7 @@ if TYPE_CHECKING:
     from jaxcolor.transport.marginals import KL as KL
     from jaxcolor.transport.marginals import TV as TV
     from jaxcolor.transport.marginals import Balanced as Balanced
+    from jaxcolor.transport.marginals import Mixed as Mixed
     from jaxcolor.transport.marginals import Range as Range
     from jaxcolor.transport.mixture import GaussianMixture as GaussianMixture
     from jaxcolor.transport.mixture_map import MixtureMap as MixtureMap

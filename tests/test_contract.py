@@ -26,6 +26,7 @@ MARGINALS = {
     "KL": marginals.KL(0.7),
     "TV": marginals.TV(0.6),
     "Range": marginals.Range(0.6, 1.5),
+    "Mixed": marginals.Mixed(0.7),
 }
 PACKAGES = {"ott": "ott", "pot": "ot"}
 METHODS = dict.fromkeys(method for method, _ in CAPABILITIES)

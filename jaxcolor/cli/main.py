@@ -5,7 +5,7 @@ import sys
 import warnings
 
 import jaxcolor
-from jaxcolor.cli import batch, compare, demo, harmonize, lut, morph, texture, transfer
+from jaxcolor.cli import batch, compare, demo, harmonize, labels, lut, morph, texture, transfer
 from jaxcolor.cli.common import Parser, describe
 from jaxcolor.recipes import known
 
@@ -18,6 +18,7 @@ COMMANDS = {
     "batch": batch,
     "morph": morph,
     "texture": texture,
+    "labels": labels,
 }
 
 

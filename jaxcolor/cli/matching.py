@@ -18,7 +18,8 @@ METHOD_HELP = (
     "by itself. reinhard: average and contrast. gaussian: average, contrast and colour balance "
     "together; gentle, no new grain. mixture: the same for each of its --components. sliced: "
     "the whole palette. newton, sinkhorn: optimal transport of the palette; exact: the same "
-    "unsmoothed. --marginal calls for one of these"
+    "unsmoothed; grid: of the whole histogram, on 64 levels a channel. --marginal calls for one of "
+    "these"
 )
 
 
@@ -158,15 +159,16 @@ def add_coupling(parser: argparse.ArgumentParser) -> None:
         type=one_of(MARGINALS, "marginal"),
         default="balanced",
         help="must every colour find a partner? balanced: yes. kl: less and less beyond --reach; "
-        "tv: all within --reach, none beyond; range: each counts for LO..HI times itself. Colours "
-        "without a partner stay as they are (default: balanced)",
+        "tv: all within --reach, none beyond; mixed: kl, with tv's bound on what it may cost; "
+        "range: each counts for LO..HI times itself. Colours without a partner stay as they are "
+        "(default: balanced)",
     )
     parser.add_argument(
         "--reach",
         type=number(1e-6, 1e6),
         metavar="R",
-        help="for kl and tv: how far a partner may be, a colour distance in the space (from black "
-        "to white: 1.7 in srgb, 1 in oklab, 100 in lab)",
+        help="for kl, tv and mixed: how far a partner may be, a colour distance in the space (from "
+        "black to white: 1.7 in srgb, 1 in oklab, 100 in lab)",
     )
     parser.add_argument(
         "--range",
@@ -181,12 +183,18 @@ def add_coupling(parser: argparse.ArgumentParser) -> None:
         "--blur",
         type=number(1e-6, 1e6),
         metavar="B",
-        help="for sliced, newton and sinkhorn: colour distance to neglect; small is closer, large "
-        f"is smoother (default: the look's, or {defaults}; in lab 100 times that)",
+        help="for sliced, newton, sinkhorn and grid: colour distance to neglect; small is closer, "
+        f"large is smoother (default: the look's, or {defaults}; in lab 100 times that)",
+    )
+    parser.add_argument(
+        "--counts",
+        action="store_true",
+        help="for grid: colours weigh their pixels, not their share, so that the larger picture "
+        "has more to give; needs a --marginal where sizes differ",
     )
 
 
 def relaxation(args: argparse.Namespace) -> Relaxation:
     """The options of `add_coupling`."""
     limits = None if args.limits is None else tuple(args.limits)
-    return Relaxation(args.marginal, args.reach, limits, args.blur)
+    return Relaxation(args.marginal, args.reach, limits, args.blur, args.counts)

@@ -94,12 +94,17 @@ def check_usage(args: argparse.Namespace) -> None:
             args.parser.error("--equalize is a histogram method: leave --method and --look out")
         if args.rematch or (args.rounds or 1) > 1:
             args.parser.error("--equalize has nothing to match again: no --rounds or --rematch")
-        if args.marginal != "balanced" or any(
-            given is not None
-            for given in (args.reach, args.limits, args.blur, args.components, args.draw)
+        if (
+            args.marginal != "balanced"
+            or args.counts
+            or any(
+                given is not None
+                for given in (args.reach, args.limits, args.blur, args.components, args.draw)
+            )
         ):
             args.parser.error(
-                "--equalize takes no --marginal, --reach, --range, --blur, --components or --draw"
+                "--equalize takes no --marginal, --reach, --range, --blur, --counts, --components "
+                "or --draw"
             )
         if args.space is not None and args.space not in LIGHTNESS:
             args.parser.error(f"--equalize needs a space with lightness: {', '.join(LIGHTNESS)}")

@@ -10,8 +10,9 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from jaxcolor.image.colors import chunks, sample
-from jaxcolor.image.lut import Lut, corners
+from jaxcolor.image.lut import Lut
 from jaxcolor.image.pixels import Pixels, evaluate, view
+from jaxcolor.lattice import corners
 from jaxcolor.maps import ColorMap
 
 COLORS = 1 << 17  # of a picture that a table is fitted to

@@ -83,6 +83,11 @@ def _mass(pixels: Pixels, rows: slice) -> np.ndarray:
     return np.ones(rows.stop - rows.start) if weight is None else weight.astype(np.float64)
 
 
+def mass(pixels: Pixels) -> float:
+    """How many pixels count, transparent and masked ones by their share."""
+    return float(_mass(pixels, slice(0, len(pixels))).sum())
+
+
 def moments(
     pixels: Pixels, space: Space, *, neutral: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:

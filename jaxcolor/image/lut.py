@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxcolor.image import INTERPOLATIONS
 from jaxcolor.image.files import aside
+from jaxcolor.lattice import corners
 from jaxcolor.tree import pytree, static
 
 
@@ -64,46 +64,6 @@ class Lut:
         lines += [f"{r:.7f} {g:.7f} {b:.7f}" for r, g, b in rows.tolist()]
         with aside(path) as temporary:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def corners(
-    unit: Array, size: int, interpolation: str = "tetrahedral"
-) -> list[tuple[Array, Array]]:
-    """The grid points around colours (n, 3) within the unit cube, and how much each counts.
-
-    Returns:
-        For each corner, places (n,) in the flattened table and weights (n,).
-    """
-    if interpolation not in INTERPOLATIONS:
-        raise ValueError(f"interpolation must be one of {INTERPOLATIONS}")
-    t = jnp.clip(unit, 0, 1) * (size - 1)
-    strides = jnp.array([size * size, size, 1])
-    first = jnp.minimum(t.astype(strides.dtype), size - 2)
-    weigh = _tetrahedral if interpolation == "tetrahedral" else _trilinear
-    start = (first * strides[None]).sum(1)
-    return [(start + offset, w) for offset, w in weigh(t - first.astype(t.dtype), strides)]
-
-
-def _trilinear(rest: Array, strides: Array) -> list[tuple[Array, Array]]:
-    """The eight corners of a cell: offset into the table, weight (n,)."""
-    corners = []
-    for index in np.ndindex(2, 2, 2):
-        weights = [rest[:, c] if up else 1 - rest[:, c] for c, up in enumerate(index)]
-        corners.append((jnp.array(index) @ strides, weights[0] * weights[1] * weights[2]))
-    return corners
-
-
-def _tetrahedral(rest: Array, strides: Array) -> list[tuple[Array, Array]]:
-    """The four corners on the way from a cell's black to its white, greatest fraction first."""
-    order = jnp.argsort(-rest, axis=1)
-    falling = jnp.take_along_axis(rest, order, 1)
-    steps = jnp.cumsum(strides[order], 1)
-    return [
-        (jnp.zeros_like(steps[:, 0]), 1 - falling[:, 0]),
-        (steps[:, 0], falling[:, 0] - falling[:, 1]),
-        (steps[:, 1], falling[:, 1] - falling[:, 2]),
-        (steps[:, 2], falling[:, 2]),
-    ]
 
 
 def load(path: str | PathLike) -> Lut:

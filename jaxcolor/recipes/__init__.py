@@ -15,6 +15,7 @@ METHODS = (
     "newton",
     "sinkhorn",
     "exact",
+    "grid",
 )
 COUPLED = ("newton", "sinkhorn", "exact")  # those that couple colours one by one
 HARMONIZING = ("sliced", "newton", "gaussian", "mixture")  # those that bring a set to one look
@@ -22,7 +23,8 @@ HARMONIZING = ("sliced", "newton", "gaussian", "mixture")  # those that bring a 
 # SW2 by 94 % and keep a median SSIM of .864 (with other keys .84); thirty 96 % and .842
 HARMONY_BASES = 7
 DRAWS = ("mean", "rand")  # what a mixture's map does with a colour of several components
-MARGINALS = ("balanced", "kl", "tv", "range")
+LABELS = ("raw", "normalised", "argmax")  # how carried labels are read
+MARGINALS = ("balanced", "kl", "tv", "range", "mixed")
 SPACES = ("srgb", "linear", "lab", "oklab", "lalphabeta")
 # the space each method acts in unless told otherwise; reinhard's is part of its definition
 DEFAULT_SPACE = {
@@ -34,10 +36,11 @@ DEFAULT_SPACE = {
     "newton": "srgb",
     "sinkhorn": "srgb",
     "exact": "srgb",
+    "grid": "srgb",
 }
 # colour distance below which differences do not count, where channels end at 1. On photographs a
 # sliced map is as near with .01 as with none and less steep; an entropic one at .06 fits in a LUT
-DEFAULT_BLUR = {"sliced": 0.01, "newton": 0.06, "sinkhorn": 0.06}
+DEFAULT_BLUR = {"sliced": 0.01, "newton": 0.06, "sinkhorn": 0.06, "grid": 0.03}
 # spaces with a lightness, and the lightness of white
 LIGHTNESS = {"lab": 100.0, "oklab": 1.0}
 

@@ -84,7 +84,7 @@ def plans(
 
     Example:
         >>> list(plans(Relaxation("tv", reach=0.2)))[3:]
-        ['histogram', 'reinhard', 'gaussian', 'mixture', 'sliced', 'sinkhorn']
+        ['histogram', 'reinhard', 'gaussian', 'mixture', 'sliced', 'sinkhorn', 'grid']
     """
     relaxation.check("sinkhorn")
     chosen = dict(LOOKS)

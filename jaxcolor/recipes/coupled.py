@@ -24,6 +24,8 @@ def penalty(relaxation: Relaxation) -> marginals.Marginal:
     if relaxation.reach is not None and relaxation.marginal == "tv":
         # moving a unit costs reach^2, giving it up rho on each side
         return marginals.TV(relaxation.reach**2 / 2)
+    if relaxation.reach is not None and relaxation.marginal == "mixed":
+        return marginals.Mixed(rho_from_reach(relaxation.reach))
     if relaxation.limits is not None:
         return marginals.Range(*relaxation.limits)
     return marginals.BALANCED

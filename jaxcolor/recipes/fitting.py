@@ -6,11 +6,13 @@ from jax import Array
 
 from jaxcolor import maps
 from jaxcolor.image import colors, spaces
+from jaxcolor.lattice import Displacement
 from jaxcolor.measure import Measure
-from jaxcolor.recipes import COUPLED, DEFAULT_BLUR, DEFAULT_SPACE, LIGHTNESS, known
+from jaxcolor.recipes import COUPLED, DEFAULT_BLUR, DEFAULT_SPACE, LIGHTNESS, gridded, known
 from jaxcolor.recipes.coupled import POINTS, couple
 from jaxcolor.recipes.look import Look
 from jaxcolor.recipes.looks import Style
+from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.transport import gaussian, line, mixture_map, sliced
 
 
@@ -38,6 +40,8 @@ def fitted(own: Look, goal: Look, asked: Style, key: Array | None) -> maps.Color
         inner = _by_mixtures(own, goal, chosen, asked, key)
     elif method == "histogram":
         inner = line.solve(*_measures(own, goal, chosen, None))
+    elif method == "grid":
+        inner = _on_grid(own, goal, chosen, asked.relaxation, blur)
     elif method in COUPLED:
         inner = couple(method, *_measures(own, goal, chosen, POINTS), asked.relaxation, blur)
     else:
@@ -68,6 +72,17 @@ def _measures(
     mu = own.measure(space, source.dtype, size=size)
     nu = goal.measure(space, source.dtype, size=size, neutral=source.grey)
     return mu, nu
+
+
+def _on_grid(
+    own: Look, goal: Look, space: maps.Space, relaxation: Relaxation, blur: float
+) -> Displacement:
+    mu, nu = _measures(own, goal, space, None)
+    if relaxation.counts:
+        mu, nu = (
+            Measure(one.points, one.weights * look.pixels) for one, look in ((mu, own), (nu, goal))
+        )
+    return gridded.fit(mu, nu, space, relaxation, blur)
 
 
 def _by_mixtures(

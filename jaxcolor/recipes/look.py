@@ -87,6 +87,12 @@ class Look:
         mu = self.measure(space, dtype, size=colors.SAMPLE, neutral=neutral)
         return self._once(name, lambda: _mixture(mu, components, draw, key))
 
+    @property
+    def pixels(self) -> float:
+        """How many pixels count, transparent and masked ones by their share; of several pictures
+        the mean."""
+        return float(self.weights @ [colors.mass(one) for one in self.pictures])
+
     def _once(self, key, make):
         # a space or a function of one's own need not be hashable: then every fit makes its own
         try:

@@ -8,8 +8,10 @@ MARGINALS_OF = {
     "newton": ("balanced", "kl"),
     "sinkhorn": MARGINALS,
     "exact": ("balanced",),
+    "grid": MARGINALS,
 }
-BLURRED = ("sliced", "newton", "sinkhorn")
+BLURRED = ("sliced", "newton", "sinkhorn", "grid")
+REACHING = ("kl", "tv", "mixed")
 
 
 @dataclass(frozen=True)
@@ -18,18 +20,21 @@ class Relaxation:
 
     Attributes:
         marginal: 'balanced', all of the source onto all of the reference; 'kl', mass fades with
-            distance; 'tv', colours further than the reach stay whole; 'range', each colour may
-            count for `limits` times itself.
-        reach: colour distance beyond which a partner is too far, for 'kl' and 'tv'.
+            distance; 'tv', colours further than the reach stay whole; 'mixed', as 'kl' but never
+            more than so much; 'range', each colour may count for `limits` times itself.
+        reach: colour distance beyond which a partner is too far, for 'kl', 'tv' and 'mixed'.
         limits: least and greatest factor, for 'range'.
         blur: colour distance below which differences do not count: epsilon = 2 blur^2; for 'sliced'
             the width over which its maps are smoothed.
+        counts: colours weigh as many pixels as they have, not their share of the picture: of two
+            pictures the larger one has more to give. For 'grid'.
     """
 
     marginal: str = "balanced"
     reach: float | None = None
     limits: tuple[float, float] | None = None
     blur: float | None = None
+    counts: bool = False
 
     def check(self, method: str) -> None:
         """Whether the parts make sense together, and for the method.
@@ -42,6 +47,8 @@ class Relaxation:
             raise ValueError(f"{method} has no blur: that is for {', '.join(BLURRED)}")
         if self.blur is not None and not self.blur > 0:
             raise ValueError(f"blur must be above 0, got {self.blur}")
+        if self.counts and method != "grid":
+            raise ValueError(f"{method} knows no counts: those are for grid")
         if method not in MARGINALS_OF:
             if replace(self, blur=None) != Relaxation():
                 raise ValueError(
@@ -49,7 +56,7 @@ class Relaxation:
                     f"those are for {', '.join(MARGINALS_OF)}"
                 )
             return
-        wants_reach = self.marginal in ("kl", "tv")
+        wants_reach = self.marginal in REACHING
         if wants_reach != (self.reach is not None):
             word = "needs" if wants_reach else "takes no"
             raise ValueError(f"marginal {self.marginal!r} {word} reach, a colour distance")
@@ -80,4 +87,6 @@ def suited_method(relaxation: Relaxation, otherwise: str) -> str:
     blurred = otherwise in BLURRED and replace(relaxation, blur=None) == Relaxation()
     if relaxation == Relaxation() or blurred:
         return otherwise
+    if relaxation.counts:
+        return "grid"
     return "newton" if relaxation.marginal in MARGINALS_OF["newton"] else "sinkhorn"

@@ -40,6 +40,7 @@ def fit(
     reach: float | None = None,
     limits: tuple[float, float] | None = None,
     blur: float | None = None,
+    counts: bool = False,
 ) -> maps.ColorMap:
     """The map T that carries the colours of `source` to those of `reference`.
 
@@ -57,7 +58,8 @@ def fit(
         method: 'histogram', each channel by itself; 'reinhard', mean and deviation in l alpha
             beta; 'gaussian', mean and covariance; 'mixture', those of each part
             of a Gaussian mixture; 'sliced', the whole distribution; 'newton',
-            'sinkhorn', entropic and 'exact' optimal transport, colour by colour.
+            'sinkhorn', entropic and 'exact' optimal transport, colour by colour; 'grid', entropic
+            transport of histograms on 64^3 nodes.
         space: 'srgb', 'linear', 'lab', 'oklab' or 'lalphabeta', where the method acts; or any
             pytree with `encode` and `decode`.
         strength: 0 (the identity) .. 1.
@@ -69,13 +71,16 @@ def fit(
         draw: of 'mixture', 'mean' (the default), smooth, where a colour of several components goes
             to the mean of their images; or 'rand', to one of them by chance: nearer to the
             reference and grainy, to be smoothed. A fit draws by colour, `transfer` by pixel.
-        marginal: 'balanced', 'kl', 'tv' or 'range' for 'sinkhorn', the first two for 'newton':
-            whether all colours must find a partner; those that find none stay as they are.
-        reach: for 'kl' and 'tv', the colour distance beyond which a partner is too far.
+        marginal: 'balanced', 'kl', 'tv', 'mixed' or 'range' for 'sinkhorn' and 'grid', the first
+            two for 'newton': whether all colours must find a partner; those that find none stay as
+            they are.
+        reach: for 'kl', 'tv' and 'mixed', the colour distance beyond which a partner is too far.
         limits: for 'range', how little and how much of itself each colour may count for.
-        blur: for 'sliced', 'newton' and 'sinkhorn', the colour distance that may be neglected:
-            small is closer to the reference, large is smoother. Distances are those of the space;
-            by default .01 for 'sliced' and .06 for the others, in lab a hundred times that.
+        blur: for 'sliced', 'newton', 'sinkhorn' and 'grid', the colour distance that may be
+            neglected: small is closer to the reference, large is smoother. Distances are those of
+            the space; by default .01 for 'sliced', .03 for 'grid' and .06 for the others, in lab a
+            hundred times that.
+        counts: for 'grid', whether colours weigh their pixels rather than their share.
 
     Raises:
         ValueError: unknown names, `space` with 'reinhard', wrong shapes, nothing to fit, an option
@@ -92,7 +97,7 @@ def fit(
     asked = style(
         look,
         method,
-        Relaxation(marginal, reach, limits, blur),
+        Relaxation(marginal, reach, limits, blur, counts),
         space=space,
         bases=bases,
         components=components,
@@ -159,6 +164,7 @@ def transfer(
     reach: float | None = None,
     limits: tuple[float, float] | None = None,
     blur: float | None = None,
+    counts: bool = False,
     smooth: str | None = None,
     rounds: int | None = None,
     rematch: bool | None = None,
@@ -192,7 +198,7 @@ def transfer(
     asked = style(
         look,
         method,
-        Relaxation(marginal, reach, limits, blur),
+        Relaxation(marginal, reach, limits, blur, counts),
         space=space,
         bases=bases,
         components=components,

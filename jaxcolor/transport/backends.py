@@ -19,7 +19,7 @@ from jax.core import Tracer
 from jaxcolor.iterate import Status
 from jaxcolor.transport import problem as pb
 from jaxcolor.transport.coupling import Coupling, Found, settle
-from jaxcolor.transport.marginals import Balanced
+from jaxcolor.transport.marginals import Balanced, kind
 from jaxcolor.transport.problem import Problem
 
 Adapter = Callable[[Problem, float, int], tuple[np.ndarray, np.ndarray]]
@@ -34,7 +34,7 @@ class Capability(NamedTuple):
 
 CAPABILITIES = {
     ("newton", "jax"): Capability(("Balanced", "KL"), True),
-    ("sinkhorn", "jax"): Capability(("Balanced", "KL", "TV", "Range"), True),
+    ("sinkhorn", "jax"): Capability(("Balanced", "KL", "TV", "Range", "Mixed"), True),
     ("sinkhorn", "ott"): Capability(("Balanced", "KL"), False),
     ("sinkhorn", "pot"): Capability(("Balanced", "KL"), False),
     ("exact", "scipy"): Capability(("Balanced",), False),
@@ -82,7 +82,8 @@ def check_marginals(method: str, backend: str | Adapter, *marginals) -> None:
         return
     known = CAPABILITIES[method, backend].marginals
     for marginal in marginals:
-        name = type(marginal).__name__
+        # ours take a marginal from any reference, others from their own
+        name = type(kind(marginal) if backend == "jax" else marginal).__name__
         if name not in known:
             able = [f"{m}/{b}" for (m, b), c in CAPABILITIES.items() if name in c.marginals]
             advice = f"; {name} works with {', '.join(able)}" if able else ""

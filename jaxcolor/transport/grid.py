@@ -1,33 +1,31 @@
 """The squared distance between the nodes of two grids, one axis after another.
 
 exp(-|x - y|^2 / epsilon) is a product over the axes, so a log-sum-exp over k^d nodes is d passes
-along fibres of k: k^(d + 1) work in place of k^(2 d), and O(k^d) memory.
+along `fibres` of k: k^(d + 1) work in place of k^(2 d), and O(k^d) memory.
 
-Along an axis exponents are pulled out around a few pivots x0 of the result,
-
-    sum_m exp(z_m - (x - y_m)^2 / epsilon) = e^(top - q(x)) sum_m exp(z_m - (x0 - y_m)^2 / epsilon
-        - top) exp(2 (x - x0)(y_m - c) / epsilon),
-
-the last factor a matrix product. It stays within e^35 (float32) as long as x is near its pivot: one
-pivot is enough for a wide kernel, 32 for one 32 times as narrow (in epsilon); below, every node is
-its own and the product an ordinary log-sum-exp.
+Where epsilon is known outside `jit`, `prepared` says beforehand how many pivots a pass takes. Then
+there is one program in place of four, and a softmax is kept in factors: what follows (scaling
+updates, conjugate gradients) are matrix products, without another exponential.
 """
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.core import Tracer
 
-from jaxcolor.maps import HIGHEST
 from jaxcolor.measure import nodes
+from jaxcolor.transport import fibres
 from jaxcolor.transport.costs import SqEuclidean
+from jaxcolor.transport.fibres import Pass
 from jaxcolor.transport.kernels import Cloud, Rows
-from jaxcolor.tree import pytree
+from jaxcolor.tree import pytree, static
 
-PIVOTS = 1, 8, 32  # tried in this order
-LOGS = 2**22  # exponents at once, where every node is its own pivot
+KEPT = 2**26  # numbers at most in the factors of one axis
 
 Axes = tuple[Array, ...]
 
@@ -39,6 +37,8 @@ class GridKernel:
     Attributes:
         x: coordinates along each axis of the rows' grid, (k1,), .. (kd,), rising.
         y: likewise of the columns' grid.
+        pivots: of each pass, for this and larger epsilons; 0, every node by itself; None, as many
+            as it takes, chosen anew each time. See `prepared`.
 
     Example:
         >>> axis = jnp.linspace(0, 1, 4)
@@ -53,6 +53,7 @@ class GridKernel:
 
     x: Axes
     y: Axes
+    pivots: int | None = static(default=None)
 
     @property
     def cost(self) -> SqEuclidean:
@@ -60,28 +61,22 @@ class GridKernel:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return math.prod(self._sizes(self.x)), math.prod(self._sizes(self.y))
+        return math.prod(_sizes(self.x)), math.prod(_sizes(self.y))
 
     def softmin(self, h: Array, epsilon: Array, axis: int) -> Array:
         here, there = (self.x, self.y) if axis == 1 else (self.y, self.x)
 
-        def along_first(z, pair):
-            own, other = pair
-            # the axis done goes last: after all of them, their order is what it was
-            return _fibres(jnp.moveaxis(z, 0, -1), own, other, epsilon), None
+        def along(z, pair):
+            return fibres.softmin(z, pair[0], pair[1], epsilon, self.pivots), None
 
-        z = h.reshape(self._sizes(there))
-        if len({*self._sizes(here), *self._sizes(there)}) == 1:
-            # one program for all axes: it is compiled in a third of the time
-            z, _ = jax.lax.scan(along_first, z, (jnp.stack(here), jnp.stack(there)))
-        else:
-            for pair in zip(here, there, strict=True):
-                z, _ = along_first(z, pair)
-        return z.ravel()
+        return _through(along, h, here, there)[0]
 
     def average(self, h: Array, epsilon: Array, values: Array, axis: int) -> Array:
-        normaliser = self.softmin(h, epsilon, axis)
-        mean = partial(self._weighed, h, epsilon, normaliser, axis)
+        if self._kept:
+            mean = self._factored(h, epsilon, axis)[0].forward
+        else:
+            normaliser = self.softmin(h, epsilon, axis)
+            mean = partial(self._weighed, h, epsilon, normaliser, axis)
         return mean(values) if values.ndim == 1 else jax.vmap(mean, 1, 1)(values)
 
     def at(self, points: Array, axis: int) -> Cloud:
@@ -100,25 +95,39 @@ class GridKernel:
         return self.cost(nodes(self.x), nodes(self.y))
 
     def rows(self, h: Array, epsilon: Array, stored: bool) -> tuple[Rows, Array]:
+        if self._kept:
+            return self._factored(h, epsilon, axis=1)
         normaliser = self.softmin(h, epsilon, axis=1)
         return Separable(self, h, epsilon, normaliser), normaliser
+
+    @property
+    def _kept(self) -> bool:
+        """Whether a softmax is kept in factors."""
+        sizes = *_sizes(self.x), *_sizes(self.y)
+        nodes_at_once = max(sizes) ** len(self.x)
+        return bool(self.pivots) and self.pivots * nodes_at_once <= KEPT
+
+    def _factored(self, h: Array, epsilon: Array, axis: int) -> tuple["Factored", Array]:
+        here, there = (self.x, self.y) if axis == 1 else (self.y, self.x)
+
+        def along(z, pair):
+            return fibres.factor(z, pair[0], pair[1], epsilon, self.pivots or 0)
+
+        z, passes = _through(along, h, here, there)
+        return Factored(passes), z
 
     def _weighed(self, h: Array, epsilon: Array, normaliser: Array, axis: int, v: Array) -> Array:
         """sum_j exp(h_j - C_ij / epsilon - normaliser_i) v_j for v of any sign."""
 
         def one(part):
-            return jnp.exp(self.softmin(h + _log(part), epsilon, axis) - normaliser)
+            return jnp.exp(self.softmin(h + fibres.log(part), epsilon, axis) - normaliser)
 
         return one(jnp.maximum(v, 0)) - one(jnp.maximum(-v, 0))
-
-    @staticmethod
-    def _sizes(axes: Axes) -> tuple[int, ...]:
-        return tuple(part.shape[0] for part in axes)
 
 
 @pytree
 class Separable:
-    """The softmax of a `GridKernel`, applied one axis after another."""
+    """The softmax of a `GridKernel`, evaluated anew for each product."""
 
     kernel: GridKernel
     h: Array
@@ -133,86 +142,83 @@ class Separable:
         return self.kernel._weighed(-self.normaliser, self.epsilon, -self.h, 0, u)
 
 
-def _log(v: Array) -> Array:
-    some = v > 0
-    return jnp.where(some, jnp.log(jnp.where(some, v, 1)), -jnp.inf)
+@pytree
+class Factored:
+    """The softmax of a `GridKernel` in factors, a `Pass` an axis; stacked where sizes are equal."""
+
+    passes: Pass | tuple[Pass, ...]
+
+    def forward(self, v: Array) -> Array:
+        def along(v, one):
+            return one.forward(v.reshape(one.near.shape[1:])).T.reshape(v.shape), None
+
+        if isinstance(self.passes, Pass):
+            return jax.lax.scan(along, v, self.passes)[0]
+        for one in self.passes:
+            v = one.forward(v.reshape(one.near.shape[1:])).T
+        return v.ravel()
+
+    def backward(self, u: Array) -> Array:
+        def along(u, one):
+            return one.backward(u.reshape(one.total.shape[::-1]).T).reshape(u.shape), None
+
+        if isinstance(self.passes, Pass):
+            return jax.lax.scan(along, u, self.passes, reverse=True)[0]
+        for one in reversed(self.passes):
+            u = one.backward(u.reshape(one.total.shape[::-1]).T)
+        return u.ravel()
+
+
+def prepared(kernel: GridKernel, epsilon: Array | float | None) -> GridKernel:
+    """The kernel with as many pivots as this epsilon needs; as it is, where that is traced.
+
+    Example:
+        >>> axis = jnp.linspace(0, 1, 64)
+        >>> kernel = GridKernel((axis,) * 3, (axis,) * 3)
+        >>> [prepared(kernel, epsilon).pivots for epsilon in (0.1, 2e-3, 1e-6)]
+        [1, 8, 0]
+    """
+    if epsilon is None or any(isinstance(leaf, Tracer) for leaf in (*kernel.x, *kernel.y, epsilon)):
+        return kernel
+    pairs = [(np.asarray(x), np.asarray(y)) for x, y in zip(kernel.x, kernel.y, strict=True)]
+    limit = fibres.limit(jnp.result_type(*kernel.x, *kernel.y)) * float(np.asarray(epsilon))
+    for count in fibres.FIXED:
+        if all(fibres.tilt(*ends, count) <= limit for x, y in pairs for ends in ((x, y), (y, x))):
+            return replace(kernel, pivots=count)
+    return replace(kernel, pivots=0)
+
+
+def _sizes(axes: Axes) -> tuple[int, ...]:
+    return tuple(part.shape[0] for part in axes)
+
+
+def _through(along, z: Array, here: Axes, there: Axes):
+    """`along` each axis in turn, (k1 * .. * kd,) -> (n1 * .. * nd,), and what it keeps.
+
+    Always along the first: the one done goes last, so that in the end their order is what it was.
+    """
+    sizes = _sizes(there)
+    if len({*_sizes(here), *sizes}) == 1:
+        # one program for all axes: it is compiled in a third of the time
+        def step(z, pair):
+            after, one = along(z, pair)
+            return after.T.reshape(z.shape), one
+
+        z, kept = jax.lax.scan(step, z.reshape(sizes[0], -1), (jnp.stack(here), jnp.stack(there)))
+        return z.ravel(), kept
+    kept = []
+    for pair in zip(here, there, strict=True):
+        after, one = along(z.reshape(pair[1].shape[0], -1), pair)
+        z = after.T
+        kept.append(one)
+    return z.ravel(), tuple(kept)
 
 
 def _box(weights: Array, axes: Axes) -> list[tuple[Array, Array]]:
     """The least and the greatest coordinate with weight along each axis."""
-    weights = weights.reshape(GridKernel._sizes(axes))
+    weights = weights.reshape(_sizes(axes))
     ends = []
     for k, axis in enumerate(axes):
         some = (weights > 0).any(tuple(j for j in range(len(axes)) if j != k))
         ends.append((jnp.where(some, axis, jnp.inf).min(), jnp.where(some, axis, -jnp.inf).max()))
     return ends
-
-
-def _fibres(z: Array, x: Array, y: Array, epsilon: Array) -> Array:
-    """log sum_m exp(z_m - (x - y_m)^2 / epsilon) along the last axis: (..., m) -> (..., n)."""
-    # what the matrix raises by e^limit must not have underflowed where the sum falls by as much
-    limit = 35.0 if z.dtype == jnp.float32 else 345.0
-    n = x.shape[0]
-    half = jnp.abs(y - y.mean()).max()
-
-    def tilt(pivots: int) -> Array:
-        """The greatest exponent of the matrix."""
-        return 2 * jnp.abs(x - _pivots(x, pivots)[0]).max() * half / epsilon
-
-    choices = [k for k in PIVOTS if k < n]
-    index = sum((tilt(k) > limit).astype(jnp.int32) for k in choices)
-    branches = [partial(_around, x=x, y=y, epsilon=epsilon, pivots=k) for k in choices]
-    branches.append(partial(_each, x=x, y=y, epsilon=epsilon))
-    return jax.lax.switch(index, branches, z)
-
-
-def _pivots(x: Array, count: int) -> tuple[Array, Array]:
-    """For each node its pivot's position (n,); and the pivots (count,)."""
-    n = x.shape[0]
-    part = -(-n // count)
-    first = jnp.minimum(jnp.arange(count) * part, n - 1)
-    last = jnp.minimum(first + part - 1, n - 1)
-    middle = (x[first] + x[last]) / 2
-    return jnp.repeat(middle, part, total_repeat_length=n), middle
-
-
-def _around(z: Array, x: Array, y: Array, epsilon: Array, pivots: int) -> Array:
-    """By matrix products, the exponents pulled out around a few pivots."""
-    n = x.shape[0]
-    part = -(-n // pivots)
-    own, middle = _pivots(x, pivots)
-    centre = y.mean()
-    # (x - y)^2 = (x0 - y)^2 + (x - x0)(x + x0 - 2 c) - 2 (x - x0)(y - c)
-    rest = (x - own) * (x + own - 2 * centre) / epsilon
-    away = jnp.pad(x - own, (0, pivots * part - n)).reshape(pivots, part)
-    tilt = jnp.exp(2 * away[:, None] * (y - centre)[:, None] / epsilon)
-
-    def around(one):
-        pivot, factors = one  # (), (m, part)
-        tilted = z - (pivot - y) ** 2 / epsilon
-        top = _top(tilted)
-        return top + _log(jnp.matmul(jnp.exp(tilted - top), factors, precision=HIGHEST))
-
-    pieces = jnp.moveaxis(jax.lax.map(around, (middle, tilt)), 0, -2)
-    return pieces.reshape(*z.shape[:-1], pivots * part)[..., :n] - rest
-
-
-def _each(z: Array, x: Array, y: Array, epsilon: Array) -> Array:
-    """Every node by itself: an ordinary log-sum-exp, some fibres at a time."""
-    cost = (x[:, None] - y[None]) ** 2 / epsilon
-
-    def fibre(z):
-        exponents = z[None] - cost
-        top = _top(exponents)
-        return top[:, 0] + _log(jnp.exp(exponents - top).sum(-1))
-
-    flat = z.reshape(-1, z.shape[-1])
-    size = max(1, min(len(flat), LOGS // cost.size))
-    out = jax.lax.map(fibre, flat, batch_size=size)
-    return out.reshape(*z.shape[:-1], x.shape[0])
-
-
-def _top(z: Array) -> Array:
-    """The maximum along the last axis, kept; zero where all is -infinity."""
-    top = jax.lax.stop_gradient(z.max(-1, keepdims=True))
-    return jnp.where(jnp.isfinite(top), top, 0)

@@ -16,7 +16,7 @@ Reference:
     problems, table 1, with the potential in place of the scaling.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jax import Array
@@ -166,3 +166,86 @@ class Range:
 
     def bounds(self) -> tuple[Array | float, Array | float]:
         return self.low, self.high
+
+
+@pytree
+class Mixed:
+    """F(p | a) = min over q of rho KL(q | a) + kappa rho |p - q|_1, kappa = rho / (rho + epsilon).
+
+    Total variation's clip and then KL's power, one after the other: mass fades with distance, as
+    under KL, and a point that is very far costs a bounded price, as under TV.
+
+    Attributes:
+        rho: scalar > 0, in units of the cost, of both.
+
+    Example:
+        >>> Mixed(1.0).step(jnp.array([-3.0, 0.5, 3.0]), jnp.float32(0.25))
+        Array([-0.8,  0.4,  0.8], dtype=float32)
+    """
+
+    rho: Array | float
+
+    def step(self, f: Array, epsilon: Array) -> Array:
+        return KL(self.rho).step(TV(self.rho).step(f, epsilon), epsilon)
+
+    def dual(self, f: Array) -> Array:
+        # that of KL, which no step leaves the bounds of
+        return KL(self.rho).dual(f)
+
+    def bounds(self) -> tuple[Array | float, Array | float]:
+        return 0.0, jnp.inf
+
+
+@pytree
+class Shifted:
+    """A marginal seen from another reference measure than a b' / s.
+
+    With the reference u v' in its place plans are u v' exp((f + g - C) / epsilon) for potentials
+    larger by epsilon log(a / (u sqrt(s))), and so for the target: that is the shift.
+
+    Attributes:
+        inner: the marginal, as the other reference has it.
+        shift: what its potential has more, scalar or (n,); finite, also where there is no weight.
+
+    Example:
+        >>> Shifted(TV(1.0), 0.25).step(jnp.array([0.5, 3.0]), jnp.float32(0.1))
+        Array([0.5 , 0.75], dtype=float32)
+    """
+
+    inner: Any  # a Marginal
+    shift: Array | float
+
+    def step(self, f: Array, epsilon: Array) -> Array:
+        shift = self._shift(f)
+        return self.inner.step(f + shift, epsilon) - shift
+
+    def dual(self, f: Array) -> Array:
+        return self.inner.dual(f + self._shift(f))
+
+    def change(self, f: Array, d: Array) -> Array:
+        return self.inner.change(f + self._shift(f), d)
+
+    def mass(self, f: Array) -> Array:
+        return self.inner.mass(f + self._shift(f))
+
+    def slope(self, epsilon: Array) -> Array | float:
+        return self.inner.slope(epsilon)
+
+    def curvature(self, f: Array) -> Array:
+        return self.inner.curvature(f + self._shift(f))
+
+    def bounds(self) -> tuple[Array | float, Array | float]:
+        return self.inner.bounds()
+
+    def _shift(self, like: Array) -> Array:
+        return jnp.asarray(self.shift, like.dtype)
+
+
+def kind(marginal: Marginal) -> Marginal:
+    """The marginal itself, whatever reference it is seen from."""
+    return kind(marginal.inner) if isinstance(marginal, Shifted) else marginal
+
+
+def shifted(marginal: Marginal, shift: Array | float) -> Marginal:
+    """The marginal from another reference; a hard one is the same from all."""
+    return marginal if isinstance(marginal, Balanced) else Shifted(marginal, shift)

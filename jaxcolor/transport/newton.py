@@ -27,7 +27,7 @@ from jaxcolor.transport import problem as pb
 from jaxcolor.transport.coupling import Coupling, Found, Start, better, cast, settle
 from jaxcolor.transport.kernels import STORED, Cloud, Kernel, Rows, compact
 from jaxcolor.transport.linear import conjugate_gradients
-from jaxcolor.transport.marginals import BALANCED, SmoothMarginal
+from jaxcolor.transport.marginals import BALANCED, SmoothMarginal, kind
 from jaxcolor.transport.problem import Problem
 from jaxcolor.tree import pytree
 
@@ -385,9 +385,9 @@ def solve(
         See the module.
     """
     for marginal in (source_marginal, target_marginal):
-        if not isinstance(marginal, SmoothMarginal):
+        if not isinstance(kind(marginal), SmoothMarginal):
             raise ValueError(
-                f"newton takes Balanced and KL marginals, got {type(marginal).__name__}: "
+                f"newton takes Balanced and KL marginals, got {type(kind(marginal)).__name__}: "
                 "use method='sinkhorn'"
             )
     p = pb.make(kernel, a, b, epsilon, source_marginal, target_marginal)

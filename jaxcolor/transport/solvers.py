@@ -10,7 +10,7 @@ from jax import Array
 
 from jaxcolor.iterate import default_tol
 from jaxcolor.measure import Grid, Measure, as_cloud, nodes
-from jaxcolor.transport import backends, batch, newton, pyramid, sinkhorn
+from jaxcolor.transport import backends, batch, grid, newton, pyramid, sinkhorn
 from jaxcolor.transport import exact as exact_
 from jaxcolor.transport import problem as pb
 from jaxcolor.transport.costs import Cost, SqEuclidean
@@ -108,6 +108,8 @@ def solve(
     backends.check_marginals(method, backend, source_marginal, target_marginal)
     kernel, a, b = _costs(source, target, cost, separable=backend == "jax")
     _check_epsilon(epsilon, method)
+    if isinstance(kernel, GridKernel):
+        kernel = grid.prepared(kernel, epsilon)
     if method == "exact":
         return exact_.solve(kernel, a, b, backend=str(backend))
     p = pb.make(kernel, a, b, epsilon, source_marginal, target_marginal)

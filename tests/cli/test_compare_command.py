@@ -16,7 +16,16 @@ from jaxcolor.recipes.score import report
 
 # leaves out what takes longest
 QUICK = ("--marginal", "tv", "--reach", "0.2")
-QUICK_METHODS = [*LOOKS, "histogram", "reinhard", "gaussian", "mixture", "sliced", "sinkhorn"]
+QUICK_METHODS = [
+    *LOOKS,
+    "histogram",
+    "reinhard",
+    "gaussian",
+    "mixture",
+    "sliced",
+    "sinkhorn",
+    "grid",
+]
 
 
 def figures(row: dict) -> list:

@@ -13,6 +13,7 @@ MARGINALS = {
     "kl": ("--reach", "0.15"),
     "tv": ("--reach", "0.3"),
     "range": ("--range", "0.5", "2"),
+    "mixed": ("--reach", "0.15"),
 }
 
 
@@ -23,6 +24,17 @@ def test_every_marginal_gives_a_picture_that_is_nearer(done, pair, small, tmp_pa
     # no method named: the options call for one
     blur = () if marginal != "balanced" else ("--blur", "0.05")
     done("transfer", *pair, "-o", out, "--marginal", marginal, *MARGINALS[marginal], *blur)
+    before, after = score(*small, small[0]), score(*small, load(out))
+    assert after.sw2 < 0.97 * before.sw2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("marginal", MARGINALS)
+def test_the_grid_takes_every_marginal(done, pair, small, tmp_path, load, marginal):
+    out = tmp_path / "out.png"
+    counts = () if marginal == "balanced" else ("--counts",)
+    words = ("--method", "grid", "--marginal", marginal, *MARGINALS[marginal], *counts)
+    done("transfer", *pair, "-o", out, *words)
     before, after = score(*small, small[0]), score(*small, load(out))
     assert after.sw2 < 0.97 * before.sw2
 
@@ -84,4 +96,5 @@ def test_compare_leaves_out_what_cannot_have_the_marginal(done, pair, tmp_path):
     sheet = tmp_path / "sheet.png"
     text = done("compare", *pair, "-o", sheet, "--json", "--marginal", "tv", "--reach", "0.2")
     methods = [one["method"] for one in json.loads(text)["results"]]
-    assert methods == [*LOOKS, "histogram", "reinhard", "gaussian", "mixture", "sliced", "sinkhorn"]
+    named = ["histogram", "reinhard", "gaussian", "mixture", "sliced", "sinkhorn", "grid"]
+    assert methods == [*LOOKS, *named]

@@ -87,6 +87,14 @@ WRONG = {
         ("transfer", A, *OUT, "--equalize", "--reach", "0.1"),
         "--equalize takes no --marginal",
     ),
+    "counts for newton": (
+        ("transfer", A, B, *OUT, "--method", "newton", "--counts"),
+        "newton knows no counts",
+    ),
+    "mixed without reach": (
+        ("transfer", A, B, *OUT, "--method", "grid", "--marginal", "mixed"),
+        "'mixed' needs reach",
+    ),
     "compare without reach": (("compare", A, B, *OUT, "--marginal", "tv"), "'tv' needs reach"),
     "one name for two": (("transfer", A, B, *OUT, "--both", "out.png"), "the same name"),
     "one file for two": (("transfer", A, B, *OUT, "--both", "./x/../out.png"), "the same name"),

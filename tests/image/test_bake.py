@@ -3,10 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcolor.image import lut
+from jaxcolor.image import INTERPOLATIONS, lut
 from jaxcolor.image.bake import STAY, bake, bake_error
 from jaxcolor.image.pixels import from_float, view
 from jaxcolor.image.spaces import Lab
+from jaxcolor.lattice import corners
 from jaxcolor.maps import Affine, InSpace
 
 RNG = np.random.default_rng(0)
@@ -28,7 +29,7 @@ def picture(photographs):
     return photographs[0][:60, :80].copy()
 
 
-@pytest.mark.parametrize("interpolation", lut.INTERPOLATIONS)
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("size", [2, 5, 33])
 def test_affine_maps_are_baked_exactly(size, interpolation):
     matrix = jnp.asarray(RNG.normal(size=(3, 3)), jnp.float32)
@@ -90,7 +91,7 @@ def test_it_is_the_least_squares_solution(picture):
     """By NumPy, over the table's 27 entries, each held to its sampled value by STAY."""
     x = jnp.asarray(picture.reshape(-1, 3) / np.float32(255))
     design = np.zeros((len(x), 27))
-    for place, weight in lut.corners(x, 3):
+    for place, weight in corners(x, 3):
         np.add.at(design, (np.arange(len(x)), np.asarray(place)), np.asarray(weight))
     sampled, fitted = (
         np.asarray(bake(CURVED, 3, picture=p).table, float).reshape(27, 3) for p in (None, picture)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 
-from jaxcolor.image import lut
+from jaxcolor.image import INTERPOLATIONS, lut
 from jaxcolor.image.apply import apply
 from jaxcolor.image.bake import bake
 from jaxcolor.maps import Affine
@@ -53,7 +53,7 @@ def test_red_runs_fastest(tmp_path):
     assert [row.split()[2][0] for row in rows] == list("00001111")
 
 
-@pytest.mark.parametrize("interpolation", lut.INTERPOLATIONS)
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_agrees_with_ffmpeg(tmp_path, interpolation):
     """PyAV's wheel carries ffmpeg's lut3d filter: an independent reader and interpolator."""
     one = random_lut(9, interpolation)

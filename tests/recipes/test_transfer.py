@@ -15,8 +15,8 @@ RNG = np.random.default_rng(0)
 DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
 CHANNELS = ("grey", "rgb", "rgba")
 # exact is slow by nature, and sinkhorn finds newton's map
-slow = [pytest.param(name, marks=pytest.mark.slow) for name in ("sinkhorn", "exact")]
-quick = [name for name in METHODS if name not in ("sinkhorn", "exact")]
+slow = [pytest.param(name, marks=pytest.mark.slow) for name in ("sinkhorn", "exact", "grid")]
+quick = [name for name in METHODS if name not in ("sinkhorn", "exact", "grid")]
 every_method = pytest.mark.parametrize("method", [*quick, *slow])
 
 

@@ -7,8 +7,8 @@ from jaxcolor.measure import Grid, as_cloud
 from jaxcolor.transport import grid, newton, sinkhorn
 from jaxcolor.transport.coupling import average, plan
 from jaxcolor.transport.grid import GridKernel, nodes
-from jaxcolor.transport.kernels import Cloud
-from jaxcolor.transport.marginals import KL, TV, Balanced, Range
+from jaxcolor.transport.kernels import Cloud, Dense
+from jaxcolor.transport.marginals import KL, TV, Balanced, Mixed, Range
 
 RNG = np.random.default_rng(0)
 
@@ -58,6 +58,48 @@ def test_prepared_products_are_the_cloud_s(epsilon, dtype):
     v, u = (jnp.asarray(RNG.normal(size=k), dtype) for k in reversed(kernel.shape))
     np.testing.assert_allclose(ours.forward(v), theirs.forward(v), atol=1e-3)
     np.testing.assert_allclose(ours.backward(u), theirs.backward(u), atol=1e-3)
+
+
+@pytest.mark.parametrize("epsilon", EPSILONS)
+@pytest.mark.parametrize("sizes", [((40, 5), (33, 6)), ((16, 16), (16, 16))], ids=["any", "one"])
+def test_a_softmax_in_factors_is_the_cloud_s(epsilon, sizes, dtype):
+    kernel, reference = both(dtype, *sizes)
+    kernel = grid.prepared(kernel, epsilon)
+    assert kernel.pivots is not None
+    epsilon, h = jnp.asarray(epsilon, dtype), exponents(kernel, dtype, 1)
+    (ours, norm), (theirs, other) = (k.rows(h, epsilon, True) for k in (kernel, reference))
+    assert isinstance(ours, grid.Factored) == (kernel.pivots > 0)
+    np.testing.assert_allclose(norm, other, rtol=2e-5, atol=1e-4)
+    v, u = (jnp.asarray(RNG.normal(size=k), dtype) for k in reversed(kernel.shape))
+    np.testing.assert_allclose(ours.forward(v), theirs.forward(v), atol=1e-3)
+    np.testing.assert_allclose(ours.backward(u), theirs.backward(u), atol=1e-3)
+    # the one is the other's transpose, to rounding
+    exact = 1e-12 if dtype == np.float64 else 1e-4
+    np.testing.assert_allclose(u @ ours.forward(v), ours.backward(u) @ v, rtol=exact, atol=exact)
+    for axis in (0, 1):
+        values = jnp.asarray(RNG.normal(size=(kernel.shape[axis], 2)), dtype)
+        one, two = (k.average(exponents(kernel, dtype, axis) * 0, epsilon, values, axis)
+                    for k in (kernel, reference))  # fmt: skip
+        np.testing.assert_allclose(one, two, atol=1e-3)
+
+
+def test_rows_without_any_mass_give_nothing(single):
+    kernel = grid.prepared(GridKernel(axes(single, 6, 6), axes(single, 6, 6)), 1.0)
+    rows, normaliser = kernel.rows(jnp.full(36, -jnp.inf), jnp.float32(1), True)
+    assert (normaliser == -jnp.inf).all()
+    assert (rows.forward(jnp.ones(36)) == 0).all()
+
+
+def test_pivots_are_known_where_epsilon_is(single):
+    axis = jnp.linspace(0, 1, 64)
+    kernel = GridKernel((axis,), (axis,))
+    assert [grid.prepared(kernel, e).pivots for e in (1.0, 0.01, 2e-3, 3e-4, 1e-5)] == [
+        1, 2, 8, 32, 0,
+    ]  # fmt: skip
+    assert grid.prepared(kernel, None).pivots is None
+    seen = []
+    jax.jit(lambda e: seen.append(grid.prepared(kernel, e).pivots) or e)(0.1)
+    assert seen == [None]
 
 
 def test_other_verbs_are_the_cloud_s(dtype):
@@ -124,7 +166,8 @@ MARGINALS = {
     "kl": (KL(0.5), KL(0.3)),
     "tv": (TV(0.4), TV(0.4)),
     "range": (Range(0.6, 1.5), Range(0.7, 1.4)),
-    "mixed": (KL(0.5), Balanced()),
+    "mixed": (Mixed(0.5), Mixed(0.5)),
+    "half relaxed": (KL(0.5), Balanced()),
 }
 
 
@@ -143,6 +186,23 @@ def test_sinkhorn_solves_with_every_marginal(name, double):
         np.testing.assert_allclose(
             average(ours, nodes(kernel.y)), average(theirs, nodes(kernel.y)), atol=1e-6
         )
+
+
+@pytest.mark.parametrize("name", MARGINALS)
+def test_dense_cloud_and_grid_give_one_answer(name, single):
+    """In float32, to 1e-5; grids both ways, and masses of a million."""
+    kernel, cloud = both(single, (9, 8), (9, 8))
+    a, b = densities(single)
+    sides = dict(zip(("source_marginal", "target_marginal"), MARGINALS[name], strict=True))
+    kernels = [Dense(cloud.dense()), cloud, kernel, grid.prepared(kernel, 0.02)]
+    for mass in (1, 1e6):
+        found = [
+            sinkhorn.solve(k, mass * a, mass * b, epsilon=0.02, tol=2e-6, **sides) for k in kernels
+        ]
+        assert all(one.info.status == 0 for one in found)
+        for one in found[1:]:
+            np.testing.assert_allclose(one.value, found[0].value, rtol=1e-5)
+            np.testing.assert_allclose(plan(one) / mass, plan(found[0]) / mass, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["balanced", "kl"])

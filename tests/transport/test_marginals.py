@@ -6,21 +6,46 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from jaxcolor.transport.marginals import KL, TV, Balanced, Marginal, Range, SmoothMarginal
+from jaxcolor.transport import newton, sinkhorn
+from jaxcolor.transport.coupling import plan
+from jaxcolor.transport.kernels import Dense
+from jaxcolor.transport.marginals import (
+    KL,
+    TV,
+    Balanced,
+    Marginal,
+    Mixed,
+    Range,
+    Shifted,
+    SmoothMarginal,
+    kind,
+    shifted,
+)
 
 RHO, EPSILON = 0.8, 0.3
 POTENTIALS = np.linspace(-2.3, 2.6, 12)
+KAPPA = RHO / (RHO + EPSILON)
+
+
+def mixed(p: float) -> float:
+    """KL while its slope is within KAPPA RHO, straight on from there."""
+    q = np.clip(p, np.exp(-KAPPA), np.exp(KAPPA))
+    return RHO * (q * np.log(q) - q + 1) + KAPPA * RHO * abs(p - q)
+
 
 # the marginal; its F where finite; the interval of p where F is finite
 CASES = {
     "balanced": (Balanced(), lambda p: 0.0, (1.0, 1.0)),
     "kl": (KL(RHO), lambda p: RHO * (p * np.log(p) - p + 1), (1e-9, 100.0)),
     "tv": (TV(RHO), lambda p: RHO * abs(p - 1), (1e-9, 3000.0)),
+    "mixed": (Mixed(RHO), mixed, (1e-9, 3000.0)),
     "range": (Range(0.5, 1.7), lambda p: 0.0, (0.5, 1.7)),
     "range from 0": (Range(0.0, 1.7), lambda p: 0.0, (1e-9, 1.7)),
     "range to a": (Range(0.3, 1.0), lambda p: 0.0, (0.3, 1.0)),
 }
 SMOOTH = [name for name in CASES if isinstance(CASES[name][0], SmoothMarginal)]
+# potentials within which a dual is finite, or said to be: no step ends beyond
+BOX = {"tv": (-RHO, np.inf), "mixed": (-KAPPA * RHO, KAPPA * RHO)}
 every_case = pytest.mark.parametrize("name", CASES)
 every_smooth = pytest.mark.parametrize("name", SMOOTH)
 
@@ -62,8 +87,9 @@ def test_dual_is_minus_the_conjugate(name, double):
     """-F*(-f) = min over p of F(p) + f p."""
     marginal, penalty, interval = CASES[name]
     for f in POTENTIALS:
-        if name == "tv" and f < -RHO:
-            continue  # unbounded below: no step ends there
+        low, high = BOX.get(name, (-np.inf, np.inf))
+        if not low <= f <= high:
+            continue
         p = least(lambda p, f=f: penalty(p) + f * p, interval)
         got = float(marginal.dual(jnp.asarray(f)))
         np.testing.assert_allclose(got, penalty(p) + f * p, rtol=1e-7, atol=1e-7)
@@ -73,7 +99,8 @@ def test_dual_is_minus_the_conjugate(name, double):
 def test_step_maximises_the_dual(name, double):
     """dual(f') - epsilon exp((f' - f) / epsilon), by comparison with many others f'."""
     marginal, _, _ = CASES[name]
-    others = np.linspace(-RHO if name == "tv" else -5, 5, 2001)
+    low, high = BOX.get(name, (-np.inf, np.inf))
+    others = np.linspace(max(low, -5), min(high, 5), 2001)
 
     def objective(new, f):
         return marginal.dual(jnp.asarray(new)) - EPSILON * np.exp((new - f) / EPSILON)
@@ -197,3 +224,39 @@ def test_parameters_of_either_precision_serve_potentials_of_either(dtype):
         for one in (marginal, arrays):
             assert one.step(f, jnp.asarray(EPSILON, dtype)).dtype == dtype
             assert one.dual(f).dtype == dtype
+
+
+def test_a_shifted_marginal_is_the_same_from_another_reference(double):
+    """KL(P | u v') in place of KL(P | a b' / s), by Sinkhorn's own iteration on that."""
+    rng = np.random.default_rng(0)
+    cost, a, b = rng.uniform(size=(7, 5)), rng.uniform(0.5, 3, 7), rng.uniform(0.5, 3, 5)
+    u, v = rng.uniform(0.5, 2, 7), rng.uniform(0.5, 2, 5)
+    f, g = np.zeros(7), np.zeros(5)
+    for _ in range(2000):
+        # the proximal step of the paper: (mass / sum)^(rho / (rho + epsilon))
+        rows = u * (np.exp((g[None] - cost) / EPSILON) @ v)
+        f = KAPPA * EPSILON * np.log(a / rows)
+        columns = v * (u @ np.exp((f[:, None] - cost) / EPSILON))
+        g = KAPPA * EPSILON * np.log(b / columns)
+    expected = u[:, None] * v[None] * np.exp((f[:, None] + g[None] - cost) / EPSILON)
+    root = np.sqrt(np.sqrt(a.sum() * b.sum()))
+    shifts = [EPSILON * np.log(w / (r * root)) for w, r in ((a, u), (b, v))]
+    sides = [shifted(KL(RHO), jnp.asarray(shift)) for shift in shifts]
+    for solver in (newton, sinkhorn):
+        found = solver.solve(
+            Dense(jnp.asarray(cost)),
+            jnp.asarray(a),
+            jnp.asarray(b),
+            epsilon=EPSILON,
+            source_marginal=sides[0],
+            target_marginal=sides[1],
+        )
+        np.testing.assert_allclose(plan(found), expected, rtol=1e-6)
+
+
+def test_what_is_shifted_is_known_by_its_kind():
+    assert shifted(Balanced(), 1.0) == Balanced()  # a hard marginal knows no reference
+    assert kind(Shifted(Shifted(TV(0.5), 1.0), 2.0)) == TV(0.5)
+    dense, one = Dense(jnp.zeros((1, 1))), jnp.ones(1)
+    with pytest.raises(ValueError, match="got TV"):
+        newton.solve(dense, one, one, epsilon=1.0, source_marginal=Shifted(TV(0.5), 1.0))
