@@ -7,8 +7,9 @@ distance), `barycenter`, `exchange`, `harmonize`, `gaussians` (barycenters in th
 `gaussian_map`, `spot_noise`, `texture_path`, `texture_triangle`, `clips`. From Delon's lecture
 *Optimal transport for image processing*: `line`, `sliced`, `epsilon` (Sinkhorn between two
 densities on the line at four epsilons, with the exact plan), `mixture_line` (two interpolations on
-the line, W2 against MW2), `mixture_data` (EM, plan, T_mean and T_rand). Photographs come with
-scikit-image. Needs the `bench` extra.
+the line, W2 against MW2), `mixture_data` (EM, plan, T_mean and T_rand), `cells` (semi-discrete
+transport), `path` (dynamic transport). From GeomLoss's page on label transfer: `labels`, and by the
+same means `colorization`. Photographs come with scikit-image. Needs the `bench` extra.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import figures_clouds
 import figures_gaussian
+import figures_grid
+import figures_labels
 import figures_line
 import figures_pictures
 import figures_texture
@@ -40,6 +43,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "texture_path.jpg": figures_texture.geodesic,
     "texture_triangle.jpg": figures_texture.triangle,
     "clips.jpg": figures_texture.dynamic,
+    "labels.png": figures_labels.labels,
+    "colorization.jpg": figures_labels.colorization,
+    "cells.png": figures_grid.cells,
+    "path.png": figures_grid.path,
 }
 LIMIT = 300_000  # bytes
 
