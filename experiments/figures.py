@@ -9,7 +9,9 @@ distance), `barycenter`, `exchange`, `harmonize`, `gaussians` (barycenters in th
 densities on the line at four epsilons, with the exact plan), `mixture_line` (two interpolations on
 the line, W2 against MW2), `mixture_data` (EM, plan, T_mean and T_rand), `cells` (semi-discrete
 transport), `path` (dynamic transport). From GeomLoss's page on label transfer: `labels`, and by the
-same means `colorization`. Photographs come with scikit-image. Needs the `bench` extra.
+same means `colorization`. From a notebook on unbalanced colour transfer: `histogram_transfer` and
+`convergence`; and `divergence`, flows of the debiased and of the plain cost. Photographs come with
+scikit-image. Needs the `bench` extra.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import figures_labels
 import figures_line
 import figures_pictures
 import figures_texture
+import figures_unbalanced
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -47,6 +50,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "colorization.jpg": figures_labels.colorization,
     "cells.png": figures_grid.cells,
     "path.png": figures_grid.path,
+    "histogram_transfer.jpg": figures_unbalanced.histogram_transfer,
+    "convergence.png": figures_unbalanced.convergence,
+    "divergence.png": figures_unbalanced.flows,
 }
 LIMIT = 300_000  # bytes
 

@@ -21,6 +21,7 @@ from jaxcolor.maps import Space
 from jaxcolor.measure import Grid, Measure, nodes
 from jaxcolor.recipes.coupled import TOL, penalty
 from jaxcolor.recipes.relaxation import MARGINALS_OF, Relaxation
+from jaxcolor.transport import problem as pb
 from jaxcolor.transport.coupling import Coupling, average, confidence
 from jaxcolor.transport.marginals import Marginal, shifted
 from jaxcolor.transport.solvers import epsilon_from_blur, solve
@@ -109,12 +110,16 @@ def fit(
 def barycentric(coupling: Coupling, source: Grid, target: Grid) -> Displacement:
     """The plan's map on the nodes of a cubic lattice, and between them.
 
-    A node moves by the share of its mass that found a partner, as in `Entropic`.
+    A node moves by the share of its mass that found a partner, as in `Entropic`; but where the
+    target is the smaller one, a share is full that is as large as the reference measure's.
     """
     here = nodes(source.axes)
     goal = average(coupling, nodes(target.axes))
-    least = jnp.asarray(coupling.problem.source_marginal.bounds()[0], here.dtype)
-    share = jnp.minimum(confidence(coupling) / jnp.where(least > 0, least, 1), 1)
+    p = coupling.problem
+    least = jnp.asarray(p.source_marginal.bounds()[0], here.dtype)
+    # what all masses come to under KL where nothing is far: it takes the masses' geometric mean
+    full = jnp.where(least > 0, least, jnp.minimum(pb.mass(p) / p.a.sum(), 1))
+    share = jnp.minimum(confidence(coupling) / full, 1)
     table = (share[:, None] * (goal - here)).reshape(*source.weights.shape, 3)
     low, high = (jnp.stack([axis[end] for axis in source.axes]) for end in (0, -1))
     return Displacement(low, high, table)

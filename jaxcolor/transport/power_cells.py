@@ -108,6 +108,7 @@ def total(p: Problem, part):
 
 def measure(p: Problem, g: Array, delta: Array) -> Point:
     """The smoothed dual with its first two derivatives."""
+
     def part(x, a):
         psi = powers(p, g, x)
         q = shares(psi, delta)
