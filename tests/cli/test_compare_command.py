@@ -54,7 +54,7 @@ class TestSheet:
         assert lines[1].split() == ["method", "space", "SW2", "SSIM", "TV", "seconds"]
         assert [line.split()[0] for line in lines[2:]] == [*LOOKS, *METHODS]
 
-    @pytest.mark.slow
+    @pytest.mark.long
     @pytest.mark.parametrize("kind", ["grey", "deep RGBA in P3"])
     def test_other_sources(self, done, pair, small, save, tmp_path, kind):
         """The sheet is RGB whatever the source; its profile is that of the pictures on it."""

@@ -72,7 +72,7 @@ class TestDemo:
     def _small_photographs(self, monkeypatch, small):
         monkeypatch.setattr(demo, "photographs", lambda: list(small))
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_twice(self, cli, done, tmp_path):
         folder = tmp_path / "new" / "demo"
         text = done("demo", "-o", folder)

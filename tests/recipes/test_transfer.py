@@ -14,8 +14,8 @@ from jaxcolor.tree import pytree
 RNG = np.random.default_rng(0)
 DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
 CHANNELS = ("grey", "rgb", "rgba")
-# exact is slow by nature, and sinkhorn finds newton's map
-slow = [pytest.param(name, marks=pytest.mark.slow) for name in ("sinkhorn", "exact", "grid")]
+# exact is slow by nature, sinkhorn finds newton's map, and grid has tests of its own
+slow = [pytest.param(name, marks=pytest.mark.long) for name in ("sinkhorn", "exact", "grid")]
 quick = [name for name in METHODS if name not in ("sinkhorn", "exact", "grid")]
 every_method = pytest.mark.parametrize("method", [*quick, *slow])
 

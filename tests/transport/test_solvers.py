@@ -182,7 +182,7 @@ def exportable():
 
 @pytest.mark.parametrize(
     "name",
-    ["newton", *(pytest.param(name, marks=pytest.mark.slow) for name in list(exportable())[1:])],
+    ["newton", *(pytest.param(name, marks=pytest.mark.long) for name in list(exportable())[1:])],
 )
 def test_it_lowers_for_every_platform_and_the_cpu_artifact_gives_the_same(name):
     (mu, nu), function = exportable()[name]
