@@ -235,15 +235,15 @@ def main() -> None:
     p, q = histograms()
     occupied = [int((w > 0).sum()) for w in (p, q)]
     record = json.loads(args.json.read_text()) if args.only and args.json.exists() else {}
-    record |= {"machine": harness.machine(PACKAGES), "pixels": [p.sum(), q.sum()]}
-    record["occupied"] = occupied
+    record["machine"] = harness.machine(PACKAGES)
     print(f"{p.sum():.0f} and {q.sum():.0f} pixels in {occupied[0]} and {occupied[1]} bins")
     for kind in ("KL", "TV") if args.only is None else (args.only,):
         made = sides(kind, p, q)
         timings = harness.interleave(made, args.rounds, args.budget, 1)
         extra = {n: {"error": f"{violation(kind, p, q, side):.1e}"} for n, side in made.items()}
         print(f"\n{kind}\n\n" + harness.table(timings, "jaxcolor 4e-3", extra), flush=True)
-        record[kind] = {"timings": timings, "extra": extra}
+        sizes = {"pixels": [p.sum(), q.sum()], "occupied": occupied}
+        record[kind] = sizes | {"timings": timings, "extra": extra}
         harness.save(args.json, record)
 
 

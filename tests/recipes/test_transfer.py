@@ -39,7 +39,13 @@ def with_channels(image, kind):
     ("dtype", "kind"),
     [
         pytest.param(
-            dtype, kind, marks=() if np.uint8 == dtype or kind == "rgba" else pytest.mark.slow
+            dtype,
+            kind,
+            marks=()
+            if np.uint8 == dtype
+            else pytest.mark.slow
+            if kind == "rgba"
+            else pytest.mark.long,
         )
         for dtype in DTYPES
         for kind in CHANNELS
