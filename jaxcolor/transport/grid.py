@@ -162,11 +162,16 @@ class Factored:
         def along(u, one):
             return one.backward(u.reshape(one.total.shape[::-1]).T).reshape(u.shape), None
 
+        # on the way numbers are e^70 times as large: those of u must leave room for that
+        largest = jnp.abs(jax.lax.stop_gradient(u)).max()
+        largest = jnp.where(largest > 0, largest, 1)
+        u = u / largest
         if isinstance(self.passes, Pass):
-            return jax.lax.scan(along, u, self.passes, reverse=True)[0]
-        for one in reversed(self.passes):
-            u = one.backward(u.reshape(one.total.shape[::-1]).T)
-        return u.ravel()
+            u = jax.lax.scan(along, u, self.passes, reverse=True)[0]
+        else:
+            for one in reversed(self.passes):
+                u = one.backward(u.reshape(one.total.shape[::-1]).T)
+        return u.ravel() * largest
 
 
 def prepared(kernel: GridKernel, epsilon: Array | float | None) -> GridKernel:

@@ -13,7 +13,7 @@ MARGINALS = {
     "kl": ("--reach", "0.15"),
     "tv": ("--reach", "0.3"),
     "range": ("--range", "0.5", "2"),
-    "mixed": ("--reach", "0.15"),
+    "mixed": ("--reach", "0.4"),
 }
 
 

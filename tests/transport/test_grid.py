@@ -90,6 +90,16 @@ def test_a_softmax_in_factors_is_the_cloud_s(epsilon, sizes, dtype):
         np.testing.assert_allclose(one, two, atol=1e-3)
 
 
+def test_a_softmax_in_factors_takes_masses_of_any_size(single):
+    axis = jnp.linspace(0, 1, 40)
+    kernel = GridKernel((axis, axis), (axis, axis))
+    rows, _ = grid.prepared(kernel, 3e-3).rows(jnp.zeros(1600), jnp.float32(3e-3), True)
+    u = jnp.asarray(np.exp(RNG.uniform(-60, 60, 1600)), single)
+    found = backward(rows, u)
+    np.testing.assert_allclose(found.sum() / u.sum(), 1, rtol=1e-4)
+    assert np.isfinite(found).all()
+
+
 def test_rows_without_any_mass_give_nothing(single):
     kernel = grid.prepared(GridKernel(axes(single, 6, 6), axes(single, 6, 6)), 1.0)
     rows, normaliser = kernel.rows(jnp.full(36, -jnp.inf), jnp.float32(1), True)
