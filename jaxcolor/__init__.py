@@ -31,6 +31,7 @@ __all__ = [
     "Mixed",
     "MixtureMap",
     "Nearest",
+    "Palette",
     "Quantile",
     "Range",
     "SparseCoupling",
@@ -80,6 +81,7 @@ _HOME = {
     "jaxcolor.recipes.grain": ("grain",),
     "jaxcolor.recipes.harmonize": ("harmonize",),
     "jaxcolor.recipes.look": ("Look",),
+    "jaxcolor.recipes.palette": ("Palette",),
     "jaxcolor.recipes.score": ("report", "score"),
     "jaxcolor.recipes.texture": ("mix", "mixes", "synth"),
     "jaxcolor.recipes.transfer": ("equalizer", "fit", "reinhard", "transfer"),
@@ -131,6 +133,7 @@ if TYPE_CHECKING:
     from jaxcolor.recipes.grain import grain as grain
     from jaxcolor.recipes.harmonize import harmonize as harmonize
     from jaxcolor.recipes.look import Look as Look
+    from jaxcolor.recipes.palette import Palette as Palette
     from jaxcolor.recipes.score import report as report
     from jaxcolor.recipes.score import score as score
     from jaxcolor.recipes.texture import mix as mix

@@ -48,7 +48,12 @@ def add(commands, name: str) -> None:
     parser.add_argument(
         "source", metavar="SOURCE", help="the picture to recolour; or a table PAIRS.csv, alone"
     )
-    parser.add_argument("reference", metavar="REFERENCE", nargs="?", help="the picture to match")
+    parser.add_argument(
+        "reference",
+        metavar="REFERENCE",
+        nargs="?",
+        help="the picture to match, or a palette (.json)",
+    )
     parser.add_argument("-o", "--out", metavar="SHEET.png", help="the sheet to write")
     parser.add_argument("--html", metavar="DIR", help=f"folder for the page, DIR/{PAGE}")
     parser.add_argument(
@@ -150,15 +155,20 @@ def _one(args: argparse.Namespace, pair: Pair, pairs: int, step, asked: dict[str
     from jaxcolor.image import files
     from jaxcolor.recipes.compare import as_sheet, compare
     from jaxcolor.recipes.page import Section, section, side
+    from jaxcolor.recipes.palette import Palette
+    from jaxcolor.recipes.references import convert, read, shown
 
     def told(name: str) -> None:
         step(f"{pair.row}/{pairs} {name}" if pairs > 1 else name)
 
     told("reading")
     source = files.read(pair.inputs[0])
-    reference = files.convert(files.read(pair.inputs[1]), source.profile)
+    goal = convert(read(pair.inputs[1]), source.profile)
+    reference = shown(goal)
     others = [(Path(name).stem, _other(name, source)) for name in args.others]
-    results = compare(source.pixels, reference.pixels, told, asked)
+    results = compare(
+        source.pixels, goal if isinstance(goal, Palette) else goal.pixels, told, asked
+    )
     results += [_scored(name, source, reference, pixels) for name, pixels in others]
     told("drawing")
     profile = None if _grey(source) else source.profile

@@ -5,7 +5,18 @@ import sys
 import warnings
 
 import jaxcolor
-from jaxcolor.cli import batch, compare, demo, harmonize, labels, lut, morph, texture, transfer
+from jaxcolor.cli import (
+    batch,
+    compare,
+    demo,
+    harmonize,
+    labels,
+    lut,
+    morph,
+    palette,
+    texture,
+    transfer,
+)
 from jaxcolor.cli.common import Parser, describe
 from jaxcolor.recipes import known
 
@@ -19,6 +30,7 @@ COMMANDS = {
     "morph": morph,
     "texture": texture,
     "labels": labels,
+    "palette": palette,
 }
 
 

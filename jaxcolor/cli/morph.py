@@ -25,7 +25,11 @@ def add(commands, name: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("first", metavar="A", help="the picture to begin with")
-    parser.add_argument("second", metavar="B", help="the picture whose look, or shape, to end with")
+    parser.add_argument(
+        "second",
+        metavar="B",
+        help="the picture whose look, or shape, to end with; or a palette (.json)",
+    )
     parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder to write to")
     parser.add_argument(
         "--steps",
@@ -82,9 +86,10 @@ def run(args: argparse.Namespace) -> None:
         for path in paths:
             files.check_output(path, args.overwrite)
         step("reading")
-        first, second = files.read(args.first), files.read(args.second)
+        first = files.read(args.first)
         files.check_alpha(paths[0], first)
         start_jax()
+        second = _second(args)
         step("fitting")
         profile = None if args.shapes else first.profile
         for path, pixels in zip(paths, _frames(args, first, second), strict=True):
@@ -93,16 +98,22 @@ def run(args: argparse.Namespace) -> None:
     print(f"{paths[0]} .. {paths[-1].name}: {args.steps} frames")
 
 
+def _second(args: argparse.Namespace):
+    from jaxcolor.image import files
+    from jaxcolor.recipes import references
+
+    return files.read(args.second) if args.shapes else references.read(args.second)
+
+
 def _frames(args: argparse.Namespace, first, second) -> Iterator:
     import jax
 
-    from jaxcolor.image import files
-    from jaxcolor.recipes import morph
+    from jaxcolor.recipes import morph, references
     from jaxcolor.recipes.look import Look
     from jaxcolor.recipes.transfer import change
 
     if args.shapes:
         return morph.shapes(first.pixels, second.pixels, args.steps, size=args.size)
-    goal = Look([files.convert(second, first.profile).pixels])
+    goal = Look([references.seen(references.convert(second, first.profile))])
     whole = change(first.pixels, goal, matching(args), key=jax.random.key(args.seed))
     return morph.looks(whole, args.steps, strength=args.strength)

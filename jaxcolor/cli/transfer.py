@@ -15,6 +15,7 @@ EPILOG = """examples:
   jaxcolor transfer clip_frame.png still.png -o graded.png --lut grade.cube
   jaxcolor transfer dull.jpg -o flat.jpg --equalize
   jaxcolor transfer frame.jpg mood1.jpg mood2.jpg -o mixed.jpg --weights 2 1
+  jaxcolor transfer holiday.jpg sunset.json -o warm.jpg         # see jaxcolor palette --help
 
 Pictures are PNG, JPEG or TIFF, 8 or 16 bit; sizes may differ. The result has the source's size,
 depth, transparency and colour profile."""
@@ -36,7 +37,7 @@ def add(commands, name: str) -> None:
         "references",
         metavar="REFERENCE",
         nargs="*",
-        help="the picture to match; of several, the look in their middle",
+        help="the picture to match, or a palette (.json); of several, the look in their middle",
     )
     parser.add_argument(
         "--weights",
@@ -135,10 +136,10 @@ def run(args: argparse.Namespace) -> None:
         step("reading")
         source = files.read(args.source)
         files.check_alpha(args.out, source)
-        references = [files.read(path) for path in args.references]
+        start_jax()
+        references = _read_references(args)
         if args.both:
             files.check_alpha(args.both, references[0])
-        start_jax()
         # all is read and checked before anything is written
         first = [source], read_mask(args.mask, source, "the picture recoloured")
         matched = references[0] if references else None
@@ -150,8 +151,21 @@ def run(args: argparse.Namespace) -> None:
     print("\n".join(written))
 
 
+def _read_references(args: argparse.Namespace) -> list:
+    """Pictures and palettes, these where nothing asks for a picture."""
+    from jaxcolor.recipes.palette import Palette
+    from jaxcolor.recipes.references import read
+
+    found = [read(path) for path in args.references]
+    option = "--both" if args.both else "--reference-mask"
+    if (args.both or args.reference_mask) and isinstance(found[0], Palette):
+        raise ValueError(f"{args.references[0]}: is a palette; {option} needs a picture")
+    return found
+
+
 def _one_way(args, first, second, out: str, step) -> list[str]:
-    """Fit, apply, write; returns what to tell. Both are pictures with the mask of the one."""
+    """Fit, apply, write; returns what to tell. Both are pictures, or palettes to be matched, with
+    the mask of the one."""
     import jax
 
     from jaxcolor.image import files
@@ -159,23 +173,23 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
     from jaxcolor.recipes import transfer as recipe
     from jaxcolor.recipes.finish import Change
     from jaxcolor.recipes.look import Look
+    from jaxcolor.recipes.references import convert, seen, shown
     from jaxcolor.recipes.score import further
 
     step("fitting")
     ([source], mask), (references, reference_mask) = first, second
-    seen = view(source.pixels, mask, "source")
+    own = view(source.pixels, mask, "source")
     if args.equalize:
-        even = recipe.equalizer(seen, space=args.space or "lab")
-        change = Change(even, seen, style(method="histogram", **finishing(args)).finish)
+        even = recipe.equalizer(own, space=args.space or "lab")
+        change = Change(even, own, style(method="histogram", **finishing(args)).finish)
     else:
-        references = [files.convert(one, source.profile) for one in references]
-        pixels = [view(one.pixels, reference_mask, "reference") for one in references]
-        look = Look(pixels, args.weights)
-        change = recipe.change(seen, look, matching(args), key=jax.random.key(args.seed))
+        references = [convert(one, source.profile) for one in references]
+        look = Look([seen(one, reference_mask) for one in references], args.weights)
+        change = recipe.change(own, look, matching(args), key=jax.random.key(args.seed))
     step("applying")
     result = change.at(args.strength)
     comparable = len(references) == 1 and mask is None and reference_mask is None
-    if comparable and further(source.pixels, references[0].pixels, result):
+    if comparable and further(source.pixels, shown(references[0]).pixels, result):
         warnings.warn(
             f"{out} is further from the colours of its reference than before: "
             "another --look or --method may suit these pictures better",

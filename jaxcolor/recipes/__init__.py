@@ -23,6 +23,7 @@ HARMONIZING = ("sliced", "newton", "gaussian", "mixture")  # those that bring a 
 # SW2 by 94 % and keep a median SSIM of .864 (with other keys .84); thirty 96 % and .842
 HARMONY_BASES = 7
 DRAWS = ("mean", "rand")  # what a mixture's map does with a colour of several components
+PALETTE = 128  # colours of a palette, unless told otherwise
 LABELS = ("raw", "normalised", "argmax")  # how carried labels are read
 MARGINALS = ("balanced", "kl", "tv", "range", "mixed")
 SPACES = ("srgb", "linear", "lab", "oklab", "lalphabeta")

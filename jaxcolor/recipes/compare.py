@@ -11,9 +11,11 @@ from jaxcolor.image.pixels import view
 from jaxcolor.recipes import DEFAULT_SPACE, METHODS
 from jaxcolor.recipes.look import as_look
 from jaxcolor.recipes.looks import HARD, LOOKS, Style, style
+from jaxcolor.recipes.palette import Palette
 from jaxcolor.recipes.relaxation import BLURRED, MARGINALS_OF, Relaxation
 from jaxcolor.recipes.score import Report, report, score
 from jaxcolor.recipes.sheet import Cell, sheet
+from jaxcolor.recipes.swatch import swatch
 from jaxcolor.recipes.transfer import change
 
 
@@ -41,14 +43,14 @@ class Result:
 
 def compare(
     source: ArrayLike,
-    reference: ArrayLike,
+    reference: ArrayLike | Palette,
     step: Callable[[str], None] = lambda name: None,
     asked: dict[str, Style] | None = None,
 ) -> list[Result]:
     """Run and score all looks and methods.
 
     Args:
-        source, reference: as `fit`.
+        source, reference: as `fit`; a palette is scored by its swatch.
         step: called with the name of each as it starts.
         asked: what to run, by name; by default `plans()`, all with their defaults.
 
@@ -58,13 +60,14 @@ def compare(
         ['faithful', 'natural', 'gentle', 'histogram']
     """
     seen, goal, results = view(source), as_look(reference), []
+    matched = swatch(reference) if isinstance(reference, Palette) else reference
     for name, one in (plans() if asked is None else asked).items():
         step(name)
         change(seen, goal, one).at()
         start = time.perf_counter()
         pixels = change(view(source), as_look(reference), one).at()
         seconds = time.perf_counter() - start
-        figures = report(source, reference, pixels)
+        figures = report(source, matched, pixels)
         space = one.space or DEFAULT_SPACE[one.method]
         results.append(Result(name, space, pixels, figures, seconds))
     return results

@@ -12,6 +12,7 @@ from jaxcolor.image import colors
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.maps import Space
 from jaxcolor.measure import Measure, stack
+from jaxcolor.recipes.palette import Palette
 from jaxcolor.transport import barycenter, em, gaussian
 from jaxcolor.transport.mixture import GaussianMixture
 
@@ -35,7 +36,7 @@ class Look:
     the Gaussians.
 
     Args:
-        pictures: what to look like, arrays or views, at least one.
+        pictures: what to look like, arrays, views or palettes, at least one.
         weights: how much each counts, >= 0; equally by default.
 
     Raises:
@@ -51,12 +52,16 @@ class Look:
 
     def __init__(
         self,
-        pictures: Sequence[ArrayLike | Pixels],
+        pictures: Sequence[ArrayLike | Pixels | Palette],
         weights: Sequence[float] | None = None,
     ):
         if not len(pictures):
             raise ValueError("a look needs at least one picture")
-        self.pictures = [view(picture, None, "reference") for picture in pictures]
+        self.pictures = [
+            one.pixels if isinstance(one, Palette) else view(one, None, "reference")
+            for one in pictures
+        ]
+        self._counted = not any(isinstance(one, Palette) for one in pictures)
         self.weights = _weights(weights, len(self.pictures))
         self._made: dict = {}
 
@@ -90,7 +95,13 @@ class Look:
     @property
     def pixels(self) -> float:
         """How many pixels count, transparent and masked ones by their share; of several pictures
-        the mean."""
+        the mean.
+
+        Raises:
+            ValueError: for a palette, which has shares alone.
+        """
+        if not self._counted:
+            raise ValueError("a palette has no pixels to count: leave counts out")
         return float(self.weights @ [colors.mass(one) for one in self.pictures])
 
     def _once(self, key, make):
@@ -140,7 +151,7 @@ def _mixture(mu: Measure, components: int | str, draw: str, key: Array) -> Gauss
 
 
 def as_look(reference, mask=None) -> Look:
-    """A `Look` as it is; a picture, or a list of them, as a look."""
+    """A `Look` as it is; a picture or palette, or a list of them, as a look."""
     if isinstance(reference, Look):
         if mask is not None:
             raise ValueError("a look has its masks already: give `view(picture, mask)` to it")
@@ -149,12 +160,16 @@ def as_look(reference, mask=None) -> Look:
         if mask is not None:
             raise ValueError("a mask is of one reference: give `view(picture, mask)` for each")
         return Look(reference)
+    if isinstance(reference, Palette):
+        if mask is not None:
+            raise ValueError("a palette takes no mask: weights say what counts")
+        return Look([reference])
     return Look([view(reference, mask, "reference")])
 
 
 def _is_picture(rows: Sequence) -> bool:
-    """Nested lists of numbers are a picture, a list of arrays or views is not."""
-    return bool(rows) and np.ndim(rows[0]) < 2 and not isinstance(rows[0], Pixels)
+    """Nested lists of numbers are a picture, a list of arrays, views or palettes is not."""
+    return bool(rows) and np.ndim(rows[0]) < 2 and not isinstance(rows[0], (Pixels, Palette))
 
 
 def in_space(space: Space, mu: Measure, dtype) -> Measure:

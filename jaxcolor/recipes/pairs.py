@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxcolor.image import files
 from jaxcolor.image.pixels import view
+from jaxcolor.recipes import palette, references
 from jaxcolor.recipes.look import Look
 from jaxcolor.recipes.transfer import transfer as usual
 
@@ -27,10 +28,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Opened:
-    """A picture of an `Album`.
+    """A picture, or a palette, of an `Album`.
 
     Attributes:
-        picture: its pixels and profile.
+        picture: its pixels and profile; of a palette one pixel for each colour.
         look: what every fit from or to it asks for.
     """
 
@@ -66,23 +67,27 @@ class Album:
 
     def open(self, path: str | PathLike) -> Opened:
         """The picture in a file; errors as `files.read`, and ValueError for NaN in it."""
-        return self._once((path,), path, lambda: files.read(path))
+        return self._once((path,), lambda: _opened(files.read(path), path))
 
     def convert(self, path: str | PathLike, profile: bytes | None) -> Opened:
-        """It in the encoding of another profile, as a reference for pictures that have that."""
+        """It, or a palette, in the encoding of another profile, as a reference for pictures that
+        have that."""
+        if references.is_palette(path):
+            return self._once((path, profile), lambda: _opened_palette(path, profile))
         own = self.open(path)
         if own.picture.profile == profile:
             return own
-        return self._once((path, profile), path, lambda: files.convert(own.picture, profile))
+        return self._once(
+            (path, profile), lambda: _opened(files.convert(own.picture, profile), path)
+        )
 
-    def _once(self, key: tuple, path: str | PathLike, make: Callable[[], files.Picture]) -> Opened:
+    def _once(self, key: tuple, make: Callable[[], Opened]) -> Opened:
         # one thread at a time: two would read the same file, and mix up `warnings.catch_warnings`
         with self._lock:
             if key not in self._kept:
-                picture = make()
-                seen = view(picture.pixels, None, Path(path).name)
-                self._make_room(len(seen))
-                self._kept[key] = Opened(picture, Look([seen]))
+                made = make()
+                self._make_room(len(made))
+                self._kept[key] = made
             self._kept.move_to_end(key)
             return self._kept[key]
 
@@ -93,10 +98,20 @@ class Album:
             size -= len(gone)
 
 
+def _opened(picture: files.Picture, path: str | PathLike) -> Opened:
+    return Opened(picture, Look([view(picture.pixels, None, Path(path).name)]))
+
+
+def _opened_palette(path: str | PathLike, profile: bytes | None) -> Opened:
+    own = references.converted(palette.read(path), profile)
+    return Opened(files.Picture(own.rgb[None], profile), Look([own]))
+
+
 def transfer_pair(
     source: str | PathLike, reference: str | PathLike, transfer: Transfer, album: Album
 ) -> files.Picture:
-    """The picture in one file with the colours of that in another; what `transfer_pairs` repeats.
+    """The picture in one file with the colours of that, or of a palette, in another; what
+    `transfer_pairs` repeats.
 
     Errors as `Album.open` and `transfer`.
     """

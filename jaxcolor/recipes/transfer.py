@@ -16,10 +16,11 @@ from jaxcolor.recipes.finish import Change, blend
 from jaxcolor.recipes.fitting import by_moments, fitted
 from jaxcolor.recipes.look import Look, as_look, encode
 from jaxcolor.recipes.looks import Style, style
+from jaxcolor.recipes.palette import Palette
 from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.transport import gaussian, line
 
-Reference = ArrayLike | Pixels | Look | Sequence[ArrayLike | Pixels]
+Reference = ArrayLike | Pixels | Palette | Look | Sequence[ArrayLike | Pixels | Palette]
 
 
 def fit(
@@ -51,8 +52,8 @@ def fit(
         source, reference: (H, W), (H, W, 3) or (H, W, 4), of any two sizes; uint8, uint16 or
             float; or views of them (`image.pixels.view`, mask included), which a fit and an apply
             can share. Alpha weights the fit. A source that is fitted to many references may be
-            a `Look` of one picture, which keeps what it made. As reference also several pictures,
-            equally or as a `Look` with weights: their barycenter.
+            a `Look` of one picture, which keeps what it made. As reference also a `Palette`, or
+            several pictures or palettes, equally or as a `Look` with weights: their barycenter.
         look: 'natural' (where no method is given), 'faithful' or 'gentle': the map of that look;
             `transfer` also smooths the picture.
         method: 'histogram', each channel by itself; 'reinhard', mean and deviation in l alpha
