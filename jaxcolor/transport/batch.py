@@ -5,7 +5,9 @@ all its cores; an accelerator keeps a number of lanes busy from a queue.
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
@@ -15,20 +17,27 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
-from jaxcolor.transport.coupling import Coupling, Start, settle
+from jaxcolor.measure import Measure
+from jaxcolor.transport.coupling import Coupling, Start, cast, settle
+from jaxcolor.transport.kernels import Cloud, compact
 from jaxcolor.transport.problem import Problem
 
 CHUNK = 32  # problems a thread takes at once: a few milliseconds' work, little padding
 LANES = 256  # on an accelerator
 
 
-def solve_all(method: ModuleType, p: Problem, init: Start | None, options, lanes: int | None):
+Begin = Callable[[Measure, Measure, Array], Start | None]
+
+
+def solve_all(
+    method: ModuleType, p: Problem, init: Start | Begin | None, options, lanes: int | None
+):
     """The couplings of a stack of problems; every leaf of `p` and `init` has the batch in front.
 
     Args:
         method: `newton` or `sinkhorn`.
         p: B problems.
-        init: B starts, or none.
+        init: B starts, a function that makes one of a problem's measures and epsilon, or none.
         options: the method's, shared by all.
         lanes: problems in flight at once. By default one on a CPU (on each of its cores, outside
             `jit`), 256 elsewhere.
@@ -37,11 +46,30 @@ def solve_all(method: ModuleType, p: Problem, init: Start | None, options, lanes
     if lanes is None:
         lanes = 1 if jax.default_backend() == "cpu" else LANES
     lanes = min(lanes, count)
+    begin = init if callable(init) else None
+    init = None if callable(init) else init
     if lanes > 1:
+        init = _begun(p, begin, jax.vmap) if begin else init
         return _in_lanes(p, init, options, method=method, lanes=lanes)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((p, init, options))):
+        init = _begun(p, begin, _mapped) if begin else init
         return _one_by_one(p, init, options, method=method)
-    return _on_all_cores(method, p, init, options)
+    return _on_all_cores(method, p, init, begin, options)
+
+
+def _mapped(function):
+    return partial(jax.lax.map, function)
+
+
+def _begun(p: Problem, begin: Begin, over) -> Start | None:
+    """The starts of a stack of problems, by `jax.vmap` or one by one."""
+
+    def one(p: Problem):
+        assert isinstance(p.kernel, Cloud)
+        mu, nu = Measure(p.kernel.x, p.a), Measure(p.kernel.y, p.b)
+        return cast(begin(mu, nu, p.epsilon), p.b.dtype)
+
+    return over(one)(p)
 
 
 @partial(jax.jit, static_argnames="method")
@@ -53,15 +81,28 @@ def _one_by_one(p: Problem, init: Start | None, options, method: ModuleType) -> 
     return jax.lax.map(one, (p, init))
 
 
-@partial(jax.jit, static_argnames=("method", "size"))
-def _part(p: Problem, init: Start | None, options, low: Array, method: ModuleType, size: int):
+@partial(jax.jit, static_argnames=("begin", "method", "size"))
+def _part(
+    p: Problem,
+    init: Start | None,
+    options,
+    low: Array,
+    begin: Begin | None,
+    method: ModuleType,
+    size: int,
+):
     """The potentials, values and infos of problems low .. low + size."""
-    some = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, low, size), (p, init))
-    done = _one_by_one(*some, options, method=method)
+    p, init = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, low, size), (p, init))
+    init = _begun(p, begin, _mapped) if begin else init
+    # costs are computed once: within the loop XLA would do it anew in every sum that needs them
+    p = replace(p, kernel=jax.vmap(compact)(p.kernel))
+    done = _one_by_one(p, init, options, method=method)
     return done.f, done.g, done.value, done.info
 
 
-def _on_all_cores(method: ModuleType, p: Problem, init: Start | None, options) -> Coupling:
+def _on_all_cores(
+    method: ModuleType, p: Problem, init: Start | None, begin: Begin | None, options
+) -> Coupling:
     """Chunks of problems to threads: XLA runs a loop of small operations on one core."""
     count = p.b.shape[0]
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -73,7 +114,7 @@ def _on_all_cores(method: ModuleType, p: Problem, init: Start | None, options) -
         # the last one reaches back, so that all have one shape
         low = min(start, count - size)
         with jax.enable_x64(double):
-            done = _part(p, init, options, np.int32(low), method=method, size=size)
+            done = _part(p, init, options, np.int32(low), begin=begin, method=method, size=size)
             return jax.tree.map(lambda leaf: np.asarray(leaf)[start - low :], done)
 
     with ThreadPoolExecutor(workers) as pool:

@@ -184,7 +184,7 @@ def solve_batch(
     target_marginal: Marginal = BALANCED,
     method: str = "newton",
     backend: str | None = None,
-    init: Start | None = None,
+    init: Start | batch.Begin | None = None,
     tol: float | Array | None = None,
     max_steps: int | Array | None = None,
     lanes: int | None = None,
@@ -198,7 +198,8 @@ def solve_batch(
         sources: (B, n, d) points and (B, n) weights. targets: (B, m, d) and (B, m).
         epsilon: scalar or (B,), and likewise any parameter of the marginals.
         cost: shared by all problems.
-        init: B starts in one `Start`.
+        init: B starts in one `Start`; or a function as for `solve`, called for each problem, such
+            as `jaxcolor.amortize.start` for palettes.
         lanes: problems in flight; by default one per core on a CPU, 256 elsewhere.
         The others: as for `solve`. Only the backend "jax".
 
@@ -225,7 +226,8 @@ def solve_batch(
         raise ValueError(f"lanes must be at least 1, got {lanes}")
     p = _stack(sources, targets, epsilon, cost, source_marginal, target_marginal)
     chosen = MODULES[method].options(p.b.dtype, tol, max_steps)
-    return batch.solve_all(MODULES[method], p, cast(init, p.b.dtype), chosen, lanes)
+    init = init if callable(init) else cast(init, p.b.dtype)
+    return batch.solve_all(MODULES[method], p, init, chosen, lanes)
 
 
 def _costs(
