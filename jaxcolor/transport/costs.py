@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -31,12 +32,27 @@ def _squared(x: Array, y: Array) -> Array:
     )
 
 
-def _power(squared: Array, exponent: Array | float) -> Array:
+@jax.custom_jvp
+def _root(squared: Array) -> Array:
+    """The square root, with derivative zero (not NaN) where the points coincide.
+
+    The mask is the derivative's alone: in the value it made the cost three times as slow.
+    """
+    return jnp.sqrt(squared)
+
+
+@_root.defjvp
+def _root_jvp(primals, tangents):
+    (squared,), (change,) = primals, tangents
+    root = _root(squared)
+    apart = squared > 0
+    return root, jnp.where(apart, change / (2 * jnp.where(apart, root, 1)), 0)
+
+
+def _power(squared: Array, exponent: Array) -> Array:
     """squared^exponent, with derivative zero (not NaN) where the points coincide."""
     apart = squared > 0
-    base = jnp.where(apart, squared, 1)
-    root = jnp.sqrt(base) if isinstance(exponent, float) else base**exponent
-    return jnp.where(apart, root, 0)
+    return jnp.where(apart, jnp.where(apart, squared, 1) ** exponent, 0)
 
 
 @pytree
@@ -66,7 +82,7 @@ class Euclidean:
     symmetric: ClassVar[bool] = True
 
     def __call__(self, x: Array, y: Array) -> Array:
-        return _power(_squared(x, y), 0.5)
+        return _root(_squared(x, y))
 
 
 @pytree
