@@ -4,12 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxcolor.amortize.warm import start as start
+    from jaxcolor.amortize.warm import Guess
+
+    start: Guess
 
 __all__ = ["start"]
 
 
 def __getattr__(name: str):
-    if name == "start":  # lazily: the weights are read on first use
-        return import_module("jaxcolor.amortize.warm").start
+    if name == "start":  # lazily: its weights are read on first use
+        globals()["start"] = found = import_module("jaxcolor.amortize.warm").shipped()
+        return found
     raise AttributeError(f"module 'jaxcolor.amortize' has no attribute {name!r}")

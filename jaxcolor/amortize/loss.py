@@ -10,7 +10,6 @@ from jaxcolor.amortize.model import (
     at,
     corrected,
     distances,
-    finished,
     guess,
     look,
 )
@@ -96,15 +95,3 @@ def solved(network: Network, sources: Measure, targets: Measure, epsilon: Array)
 
 
 LOSSES = {"semi-dual": semi_dual, "unrolled": unrolled, "solved": solved}
-
-
-def potentials(network: Network, sources: Measure, targets: Measure, epsilon: Array) -> Array:
-    """(B, m) the network's potentials, batched: for training; `model.potential` one by one."""
-    parts = sources.points, sources.weights, targets.points, targets.weights, epsilon
-    seen, hidden, g = jax.vmap(guess, (None, 0, 0, 0, 0, 0))(network, *parts)
-    cost = jax.lax.map(distances, seen)
-    for stage, e in zip(network.rounds, network.looks, strict=True):
-        looks = jax.vmap(at, (0, None))(seen, e)
-        seem = jax.lax.map(lambda z: look(*z), (seen, cost, g, looks))
-        g = jax.vmap(corrected, (None, 0, 0, 0, 0))(stage, seen, hidden, g, seem)
-    return jax.vmap(finished)(seen, g)

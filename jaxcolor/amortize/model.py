@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxcolor.measure import Measure
 from jaxcolor.tree import pytree, static
 
 EDGE = 2.4  # the grid's end, in squashed deviations: no colour is beyond
@@ -153,6 +154,19 @@ def potential(network: Network, x: Array, a: Array, y: Array, b: Array, epsilon:
     for stage, e in zip(network.rounds, network.looks, strict=True):
         g = corrected(stage, seen, hidden, g, look(seen, cost, g, at(seen, e)))
     return finished(seen, g)
+
+
+def potentials(network: Network, sources: Measure, targets: Measure, epsilon: Array) -> Array:
+    """(B, m) the same for B pairs at once: the small products are batched, the looks are not, whose
+    kernels stay in cache one by one."""
+    parts = sources.points, sources.weights, targets.points, targets.weights, epsilon
+    seen, hidden, g = jax.vmap(guess, (None, 0, 0, 0, 0, 0))(network, *parts)
+    cost = jax.lax.map(distances, seen)
+    for stage, e in zip(network.rounds, network.looks, strict=True):
+        looks = jax.vmap(at, (0, None))(seen, e)
+        seem = jax.lax.map(lambda z: look(*z), (seen, cost, g, looks))
+        g = jax.vmap(corrected, (None, 0, 0, 0, 0))(stage, seen, hidden, g, seem)
+    return jax.vmap(finished)(seen, g)
 
 
 def guess(network: Network, x, a, y, b, epsilon) -> tuple[Seen, Array, Array]:

@@ -17,8 +17,8 @@ import numpy as np
 from jax import Array
 
 from jaxcolor.amortize import data, store
-from jaxcolor.amortize.loss import LOSSES, potentials, semi_dual
-from jaxcolor.amortize.model import LOOKS, Network, initial
+from jaxcolor.amortize.loss import LOSSES, semi_dual
+from jaxcolor.amortize.model import LOOKS, Network, initial, potentials
 from jaxcolor.measure import Measure
 from jaxcolor.tree import pytree
 
@@ -125,6 +125,8 @@ def run(args: argparse.Namespace) -> None:
     tool = optimizer(args.rate, args.steps)
     key = jax.random.key(args.seed)
     network = initial(key, hidden=args.width, inner=args.inner, looks=tuple(args.looks))
+    if args.begin:
+        network = jax.tree.map(jnp.asarray, store.load_network(args.begin))
     state = State(network, network, tool.init(network), jnp.int32(0))  # pyright: ignore[reportArgumentType]
     record = {"steps": [], "loss": [], "rms": [], "seconds": 0.0}
     state, record = store.resume(folder, state, record)
@@ -166,7 +168,8 @@ def _loop(args, folder: Path, state: State, record: dict, tests, many, began: fl
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m jaxcolor.amortize.train", description=__doc__)
     parser.add_argument("folder", help="for everything that is written; an old one is resumed")
-    parser.add_argument("--steps", type=int, default=40_000)
+    parser.add_argument("--begin", help="weights to begin from, such as those of another folder")
+    parser.add_argument("--steps", type=int, default=30_000)
     parser.add_argument("--batch", type=int, default=128, help="pairs a step")
     parser.add_argument("--rate", type=float, default=2e-3, help="greatest learning rate")
     parser.add_argument("--loss", choices=LOSSES, default="semi-dual")

@@ -1,49 +1,39 @@
 """Where Newton may begin on palettes: the network's guess of the dual potential."""
 
-from functools import cache
 from importlib.resources import files
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcolor.amortize.model import Network, potential
+from jaxcolor.amortize.model import Network, potential, potentials
+from jaxcolor.amortize.store import load_network
 from jaxcolor.measure import Measure
 from jaxcolor.transport.coupling import Start
+from jaxcolor.tree import pytree
 
-TRUSTED = 0.2  # epsilon at which annealing begins: what the guess is about good for
-
-
-@cache
-def network() -> Network:
-    """The weights that come with the package, read on first use."""
-    from jaxcolor.amortize.store import load_network
-
-    with files("jaxcolor.amortize").joinpath("weights.npz").open("rb") as file:
-        return load_network(file)
+TRUSTED = 0.2  # epsilon at which annealing begins: what a guess is about good for
 
 
-def start(source: Measure, target: Measure, epsilon: float | Array) -> Start:
+@pytree
+class Guess:
     """A start for the transport between two CIELAB palettes: the `init` of a solver.
 
-    The cost is |x - y| (`Euclidean()`), in CIELAB units. Trained for epsilon in .05 .. 10 and about
-    128 colours; up to 512 it still pays. It cannot do harm: the solvers begin cold where that has
-    the higher dual value, so also with another cost.
+    The cost is |x - y| (`Euclidean()`), in CIELAB units. `jaxcolor.amortize.start` is the one whose
+    weights come with the package: trained for epsilon in .05 .. 10 and about 128 colours. It can do
+    no harm: the solvers begin cold where that has the higher dual value, so with another cost.
 
-    Args:
-        source, target: palettes, (k, 3) CIELAB colours and weights of any sum.
-        epsilon: of the problem.
-
-    Returns:
-        A `Start`, in the target's dtype. Not differentiated.
+    Attributes:
+        network: its weights.
 
     Example:
+        >>> from jaxcolor import amortize
         >>> from jaxcolor.measure import point_cloud
         >>> from jaxcolor.transport.costs import Euclidean
         >>> from jaxcolor.transport.solvers import solve
         >>> mu = point_cloud([[20.0, 0.0, 0.0], [80.0, 5.0, 5.0]])
         >>> nu = point_cloud([[30.0, 2.0, 0.0], [70.0, 5.0, 25.0]])
-        >>> coupling = solve(mu, nu, epsilon=0.1, cost=Euclidean(), init=start)
+        >>> coupling = solve(mu, nu, epsilon=0.1, cost=Euclidean(), init=amortize.start)
         >>> round(float(coupling.value), 1), int(coupling.info.status)
         (16.3, 0)
 
@@ -51,13 +41,39 @@ def start(source: Measure, target: Measure, epsilon: float | Array) -> Start:
         Amos, Cohen, Luise, Redko (2023), Meta optimal transport, section 3.1 (duals predicted,
         trained on the dual value).
     """
-    source, target, epsilon = jax.lax.stop_gradient((source, target, jnp.asarray(epsilon)))
-    x, y, e = (jnp.asarray(part, jnp.float32) for part in (source.points, target.points, epsilon))
-    g = potential(network(), x, _unit(source), y, _unit(target), e)
-    dtype = target.weights.dtype
-    trusted = jnp.asarray(TRUSTED, dtype)
-    return Start(g.astype(dtype), jnp.maximum(trusted, epsilon.astype(dtype)))
+
+    network: Network
+
+    def __call__(self, source: Measure, target: Measure, epsilon: float | Array) -> Start:
+        """The start of one problem, in the target's dtype; not differentiated.
+
+        Args:
+            source, target: palettes, (k, 3) CIELAB colours and weights of any sum.
+            epsilon: of the problem.
+        """
+        return self._begin(potential, source, target, epsilon)
+
+    def batched(self, sources: Measure, targets: Measure, epsilon: Array) -> Start:
+        """The starts of B problems: (B, k, 3), (B, k), (B,)."""
+
+        def together(network, x, a, y, b, epsilon):
+            return potentials(network, Measure(x, a), Measure(y, b), epsilon)
+
+        return self._begin(together, sources, targets, epsilon)
+
+    def _begin(self, predict, source: Measure, target: Measure, epsilon: float | Array) -> Start:
+        dtype = target.weights.dtype
+        source, target, epsilon = jax.lax.stop_gradient((source, target, jnp.asarray(epsilon)))
+        x, y, e = (jnp.asarray(z, jnp.float32) for z in (source.points, target.points, epsilon))
+        g = predict(self.network, x, _unit(source), y, _unit(target), e)
+        return Start(g.astype(dtype), jnp.maximum(jnp.asarray(TRUSTED, dtype), e.astype(dtype)))
 
 
 def _unit(mu: Measure) -> Array:
-    return (mu.weights / mu.weights.sum()).astype(jnp.float32)
+    return (mu.weights / mu.weights.sum(-1, keepdims=True)).astype(jnp.float32)
+
+
+def shipped() -> Guess:
+    """The guess by the weights that come with the package."""
+    with files("jaxcolor.amortize").joinpath("weights.npz").open("rb") as file:
+        return Guess(load_network(file))

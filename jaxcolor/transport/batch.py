@@ -46,30 +46,25 @@ def solve_all(
     if lanes is None:
         lanes = 1 if jax.default_backend() == "cpu" else LANES
     lanes = min(lanes, count)
-    begin = init if callable(init) else None
-    init = None if callable(init) else init
+    if callable(init) and jax.tree_util.all_leaves([init]):
+        init = jax.tree_util.Partial(init)  # a plain function; one with weights is a pytree
     if lanes > 1:
-        init = _begun(p, begin, jax.vmap) if begin else init
-        return _in_lanes(p, init, options, method=method, lanes=lanes)
+        return _in_lanes(p, _begun(p, init), options, method=method, lanes=lanes)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((p, init, options))):
-        init = _begun(p, begin, _mapped) if begin else init
-        return _one_by_one(p, init, options, method=method)
-    return _on_all_cores(method, p, init, begin, options)
+        return _one_by_one(p, _begun(p, init), options, method=method)
+    return _on_all_cores(method, p, init, options)
 
 
-def _mapped(function):
-    return partial(jax.lax.map, function)
-
-
-def _begun(p: Problem, begin: Begin, over) -> Start | None:
-    """The starts of a stack of problems, by `jax.vmap` or one by one."""
-
-    def one(p: Problem):
-        assert isinstance(p.kernel, Cloud)
-        mu, nu = Measure(p.kernel.x, p.a), Measure(p.kernel.y, p.b)
-        return cast(begin(mu, nu, p.epsilon), p.b.dtype)
-
-    return over(one)(p)
+def _begun(p: Problem, init: Start | Begin | None) -> Start | None:
+    """The starts of a stack of problems; by a function's own `batched`, if it has one."""
+    if not callable(init):
+        return init
+    assert isinstance(p.kernel, Cloud)
+    mu, nu = Measure(p.kernel.x, p.a), Measure(p.kernel.y, p.b)
+    batched = getattr(init, "batched", None)
+    if batched is not None:
+        return cast(batched(mu, nu, p.epsilon), p.b.dtype)
+    return jax.lax.map(lambda z: cast(init(*z), p.b.dtype), (mu, nu, p.epsilon))
 
 
 @partial(jax.jit, static_argnames="method")
@@ -81,28 +76,24 @@ def _one_by_one(p: Problem, init: Start | None, options, method: ModuleType) -> 
     return jax.lax.map(one, (p, init))
 
 
-@partial(jax.jit, static_argnames=("begin", "method", "size"))
+@partial(jax.jit, static_argnames=("method", "size"))
 def _part(
-    p: Problem,
-    init: Start | None,
-    options,
-    low: Array,
-    begin: Begin | None,
-    method: ModuleType,
-    size: int,
+    p: Problem, init: Start | Begin | None, options, low: Array, method: ModuleType, size: int
 ):
     """The potentials, values and infos of problems low .. low + size."""
-    p, init = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, low, size), (p, init))
-    init = _begun(p, begin, _mapped) if begin else init
+
+    def some(tree):
+        return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, low, size), tree)
+
+    p = some(p)
+    init = _begun(p, init) if callable(init) else some(init)
     # costs are computed once: within the loop XLA would do it anew in every sum that needs them
     p = replace(p, kernel=jax.vmap(compact)(p.kernel))
     done = _one_by_one(p, init, options, method=method)
     return done.f, done.g, done.value, done.info
 
 
-def _on_all_cores(
-    method: ModuleType, p: Problem, init: Start | None, begin: Begin | None, options
-) -> Coupling:
+def _on_all_cores(method: ModuleType, p: Problem, init: Start | Begin | None, options) -> Coupling:
     """Chunks of problems to threads: XLA runs a loop of small operations on one core."""
     count = p.b.shape[0]
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -114,7 +105,7 @@ def _on_all_cores(
         # the last one reaches back, so that all have one shape
         low = min(start, count - size)
         with jax.enable_x64(double):
-            done = _part(p, init, options, np.int32(low), begin=begin, method=method, size=size)
+            done = _part(p, init, options, np.int32(low), method=method, size=size)
             return jax.tree.map(lambda leaf: np.asarray(leaf)[start - low :], done)
 
     with ThreadPoolExecutor(workers) as pool:

@@ -3,15 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcolor.amortize import model, warm
-from jaxcolor.amortize.loss import potentials
+from jaxcolor.amortize import model, start
 
 EPSILON = jnp.float32(0.1)
 
 
 @pytest.fixture(scope="module")
 def predict():
-    return jax.jit(lambda *parts: model.potential(warm.network(), *parts, EPSILON))
+    return jax.jit(lambda *parts: model.potential(start.network, *parts, EPSILON))
 
 
 def test_the_gauge_is_fixed(predict, first):
@@ -34,7 +33,7 @@ def test_colours_without_weight_change_nothing(first):
     far = np.full((9, 3), 400, np.float32)
     zeros = np.zeros(9, np.float32)
     longer = np.r_[x, far], np.r_[a, zeros], np.r_[y, far], np.r_[b, zeros]
-    network = warm.network()
+    network = start.network
     g = jax.jit(model.potential)(network, *first, EPSILON)
     padded = jax.jit(model.potential)(network, *longer, EPSILON)
     np.testing.assert_allclose(padded[: len(b)], g, atol=2e-3)
@@ -49,7 +48,7 @@ def test_it_knows_differences_of_colours_alone(predict, first):
 
 def test_a_colour_in_two_halves_is_one(first):
     x, a, y, b = first
-    network = warm.network()
+    network = start.network
     half = np.r_[b / 2, b / 2]
     g = jax.jit(model.potential)(network, *first, EPSILON)
     halves = jax.jit(model.potential)(network, x, a, np.r_[y, y], half, EPSILON)
@@ -61,8 +60,8 @@ def test_a_colour_in_two_halves_is_one(first):
 def test_the_batched_form_is_the_same(both):
     mu, nu = both
     epsilon = jnp.full(8, 0.1)
-    network = warm.network()
-    batched = jax.jit(potentials)(network, mu, nu, epsilon)
+    network = start.network
+    batched = jax.jit(model.potentials)(network, mu, nu, epsilon)
 
     @jax.jit
     def single(x, a, y, b):
@@ -75,14 +74,14 @@ def test_the_batched_form_is_the_same(both):
 
 def test_distances_are_exact_enough_to_look(first):
     x, _a, y, _b = first
-    seen = model.guess(warm.network(), *first, EPSILON)[0]
+    seen = model.guess(start.network, *first, EPSILON)[0]
     exact = np.linalg.norm(x[:, None] - y[None], axis=-1)
     np.testing.assert_allclose(model.distances(seen) * seen.spread, exact, atol=0.05)
 
 
 def test_a_look_sees_the_plan_and_sweeps_as_sinkhorn_does(first):
     x, a, y, b = first
-    seen = model.guess(warm.network(), *first, EPSILON)[0]
+    seen = model.guess(start.network, *first, EPSILON)[0]
     g, e = np.linspace(-0.2, 0.2, len(b)), 0.1
     cost = np.linalg.norm(x[:, None] - y[None], axis=-1) / float(seen.spread)
     rows = b * np.exp((g - cost) / e)
@@ -104,7 +103,7 @@ def test_the_same_palette_twice_has_hardly_any_potential(predict, first):
 
 def test_points_may_be_few(predict):
     one = jnp.array([[50.0, 0.0, 0.0]]), jnp.ones(1)
-    g = jax.jit(model.potential)(warm.network(), *one, *one, EPSILON)
+    g = jax.jit(model.potential)(start.network, *one, *one, EPSILON)
     np.testing.assert_allclose(g, [0], atol=1e-5)
 
 

@@ -72,7 +72,7 @@ def test_the_gradient_is_that_of_the_dual_value(both):
     gradient = jax.jit(jax.grad(loss.semi_dual))(network, mu, nu, epsilon)
 
     def dual(network):
-        g = loss.potentials(network, mu, nu, epsilon)
+        g = model.potentials(network, mu, nu, epsilon)
 
         def one(x, a, y, b, g):
             cost = jnp.sqrt(jnp.square(x[:, None] - y[None]).sum(-1))

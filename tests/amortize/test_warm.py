@@ -1,4 +1,5 @@
-import chex
+import logging
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,13 +56,13 @@ def test_derivatives_do_not_depend_on_the_start(both):
     def value(x, init):
         return solve(Measure(x, mu.weights), nu, epsilon=1.0, cost=Euclidean(), init=init).value
 
-    gradient = jax.jit(jax.grad(value), static_argnums=1)
+    gradient = jax.jit(jax.grad(value))
     np.testing.assert_allclose(
         gradient(mu.points, amortize.start), gradient(mu.points, None), atol=1e-5
     )
 
 
-def test_what_it_is_not_made_for_is_no_worse(both, monkeypatch):
+def test_what_it_is_not_made_for_is_no_worse(both):
     mu, nu = one(both)
     cold = solve(mu, nu, epsilon=20.0, cost=SqEuclidean())
     other = solve(mu, nu, epsilon=20.0, cost=SqEuclidean(), init=amortize.start)
@@ -69,12 +70,7 @@ def test_what_it_is_not_made_for_is_no_worse(both, monkeypatch):
     np.testing.assert_allclose(other.value, cold.value, rtol=1e-4)
 
     wild = model.initial(jax.random.key(1))
-    wild = jax.tree.map(lambda w: 30 * w, wild)
-    monkeypatch.setattr(warm, "network", lambda: wild)
-
-    def untrained(*problem):
-        return warm.start(*problem)
-
+    untrained = warm.Guess(jax.tree.map(lambda w: 30 * w, wild))
     cold = solve(mu, nu, epsilon=0.3, cost=Euclidean())
     again = solve(mu, nu, epsilon=0.3, cost=Euclidean(), init=untrained)
     assert int(again.info.status) == 0
@@ -83,32 +79,39 @@ def test_what_it_is_not_made_for_is_no_worse(both, monkeypatch):
 
 def test_it_serves_any_dtype_and_total_mass(both, x64):
     mu, nu = jax.tree.map(lambda z: z.astype(jnp.float64), one(both))
-    double = warm.start(mu, nu, 0.1)
+    double = amortize.start(mu, nu, 0.1)
     assert double.g.dtype == jnp.float64
     mu, nu = jax.tree.map(lambda z: z.astype(jnp.float32), (mu, nu))
-    heavy = warm.start(Measure(mu.points, 7 * mu.weights), Measure(nu.points, 7 * nu.weights), 0.1)
+    heavy = amortize.start(
+        Measure(mu.points, 7 * mu.weights), Measure(nu.points, 7 * nu.weights), 0.1
+    )
     np.testing.assert_allclose(heavy.g, double.g, atol=1e-2)
     assert heavy.g.dtype == jnp.float32
 
 
 def test_annealing_begins_where_it_is_trusted(both):
     mu, nu = one(both)
-    begun = warm.start(mu, nu, 0.05)
+    begun = amortize.start(mu, nu, 0.05)
     assert isinstance(begun, Start)
     np.testing.assert_allclose(begun.epsilon, warm.TRUSTED)
-    np.testing.assert_allclose(warm.start(mu, nu, 7.0).epsilon, 7.0)
+    np.testing.assert_allclose(amortize.start(mu, nu, 7.0).epsilon, 7.0)
 
 
-def test_a_second_call_traces_nothing(both):
-    traced = chex.assert_max_traces(warm.start, n=1)
-    for _ in range(2):
-        solve_batch(*both, epsilon=0.5, cost=Euclidean(), init=traced)
+@pytest.mark.parametrize("init", [amortize.start, lambda *problem: amortize.start(*problem)])
+def test_a_second_call_compiles_nothing(both, init, caplog):
+    def run():
+        return solve_batch(*both, epsilon=0.5, cost=Euclidean(), init=init).value
+
+    np.testing.assert_allclose(run(), solve_batch(*both, epsilon=0.5, cost=Euclidean()).value, 1e-4)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        run()
+    assert not [r for r in caplog.records if "ompiling" in r.message]
 
 
 def test_the_weights_are_small_and_plain():
     from importlib.resources import files
 
     assert files("jaxcolor.amortize").joinpath("weights.npz").stat().st_size < 1_000_000  # pyright: ignore
-    leaves = jax.tree.leaves(warm.network())
+    leaves = jax.tree.leaves(amortize.start.network)
     assert all(isinstance(leaf, np.ndarray) and leaf.dtype == np.float32 for leaf in leaves)
     assert all(np.isfinite(leaf).all() for leaf in leaves)
