@@ -1,6 +1,8 @@
 """Shared by all tests: both precisions, strict promotion, the shared pictures."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -10,16 +12,33 @@ from PIL import Image
 
 from jaxcolor.cli.common import start_jax
 
+QUICKLY = "--xla_backend_optimization_level=1"
+HASTY = f"{QUICKLY} --xla_cpu_use_fusion_emitters=false"
+
+
+def _understood(flags: str) -> bool:
+    """XLA ends the process at a flag that it does not know, and each version knows others."""
+    start = subprocess.run(
+        [sys.executable, "-c", "import jax; jax.devices()"],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+    )
+    return start.returncode == 0
+
+
+def _is_hasty(config) -> bool:
+    return not config.option.markexpr.startswith(("slow", "long"))
+
 
 def pytest_configure(config):
     """Compiled programs are kept, as the command keeps its own: the next run is twice as fast.
 
-    The quick tests' are also compiled with less care, in two thirds of the time, those of
-    subprocesses too: small problems do not need fast programs. The slow tests run them as users
-    get them.
+    They are also compiled with less care, in half the time, those of subprocesses too: small
+    problems do not need fast programs. The slow tests run them as users get them.
     """
-    if config.option.markexpr.startswith("not slow"):
-        os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=1"
+    worker = "PYTEST_XDIST_WORKER" in os.environ  # it has the flags of the process that started it
+    if _is_hasty(config) and not worker:
+        os.environ["XLA_FLAGS"] = HASTY if _understood(HASTY) else QUICKLY
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
     os.environ["XDG_CACHE_HOME"] = str(config.rootpath / ".pytest_cache" / "home")
     start_jax()
@@ -33,11 +52,11 @@ def pytest_xdist_make_scheduler(config, log):
     return LoadFileScheduling(config, log)
 
 
-@pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.float64)])
 def dtype(request):
     """The numerics tests run in both precisions, with no promotion left to chance.
 
-    In float64 they are slow tests; what needs its digits says so and is not (`double`, `x64`).
+    In float64 they are marked so; what needs its digits says so and is not (`double`, `x64`).
     """
     with jax.enable_x64(request.param == "float64"), jax.numpy_dtype_promotion("strict"):
         yield np.dtype(request.param)
@@ -51,6 +70,15 @@ def _forget_programs():
     maps = Path("/proc/self/maps")
     if not maps.exists() or maps.read_bytes().count(b"\n") > 20_000:
         jax.clear_caches()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hardly_compiled(request):
+    """The solvers' small problems run for no time at all: the least care will do for them."""
+    careless = _is_hasty(request.config) and request.path.parent.name in ("tests", "transport")
+    if jax.config.read("jax_disable_most_optimizations") != careless:
+        jax.clear_caches()  # what was compiled stays as it was, and bits may differ
+        jax.config.update("jax_disable_most_optimizations", careless)
 
 
 @pytest.fixture

@@ -10,22 +10,18 @@ import pytest
 from image.profiles import display_p3
 
 from jaxcolor.image import files
-from jaxcolor.recipes import METHODS
+from jaxcolor.recipes import METHODS, compare
 from jaxcolor.recipes.looks import LOOKS
 from jaxcolor.recipes.score import report
 
-# leaves out what takes longest
-QUICK = ("--marginal", "tv", "--reach", "0.2")
-QUICK_METHODS = [
-    *LOOKS,
-    "histogram",
-    "reinhard",
-    "gaussian",
-    "mixture",
-    "sliced",
-    "sinkhorn",
-    "grid",
-]
+FEW = ["gentle", "histogram", "reinhard", "gaussian"]
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """A look and three methods stand for all, of which `test_json` reads the names."""
+    monkeypatch.setattr(compare, "LOOKS", {FEW[0]: LOOKS[FEW[0]]})
+    monkeypatch.setattr(compare, "METHODS", FEW[1:])
 
 
 def figures(row: dict) -> list:
@@ -47,7 +43,7 @@ class TestSheet:
         assert load(sheet).shape[1] > 1400  # three columns of pictures
         assert os.listdir(tmp_path) == ["sheet.png"]
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_table(self, done, pair, tmp_path):
         lines = done("compare", *pair, "-o", tmp_path / "sheet.jpg").splitlines()
         assert lines[0] == str(tmp_path / "sheet.jpg")
@@ -71,6 +67,7 @@ class TestSheet:
         assert (tmp_path / "page" / "index.html").is_file()
 
 
+@pytest.mark.usefixtures("few")
 class TestOtherResults:
     def test_are_scored_with_the_rest(self, done, pair, small, save, tmp_path):
         """A picture in another profile is converted as references are."""
@@ -80,11 +77,11 @@ class TestOtherResults:
         page.mkdir(parents=True)
         (page / "index.html").write_text("old")
         words = ("--result", plain, "--result", wide, "--html", page, "--overwrite", "--json")
-        answer = json.loads(done("compare", *pair, *QUICK, *words))
+        answer = json.loads(done("compare", *pair, *words))
         assert answer["page"] == str(page / "index.html")
         assert "sheet" not in answer
         methods = [one["method"] for one in answer["results"]]
-        assert methods == [*QUICK_METHODS, "mine", "wide.one"]
+        assert methods == [*FEW, "mine", "wide.one"]
         converted = files.convert(files.Picture(picture, display_p3()), None).pixels
         assert not np.array_equal(converted, picture)
         for one, pixels in zip(answer["results"][-2:], (picture, converted), strict=True):
@@ -92,7 +89,7 @@ class TestOtherResults:
             for name, value in report(*small, pixels).as_dict().items():
                 assert one[name] == value, name
         html = (page / "index.html").read_text()
-        assert html.count("data:image/") == 2 + len(QUICK_METHODS) + 2
+        assert html.count("data:image/") == 2 + len(FEW) + 2
         assert "source.png in the colours of reference.png, by wide.one" in html
         assert str(pair[0]) not in html  # a page that is passed on tells no folders
         assert ">untouched<" in html
@@ -100,10 +97,13 @@ class TestOtherResults:
     def test_are_on_the_sheet_and_in_the_table(self, done, pair, small, save, tmp_path, load):
         sheet = tmp_path / "sheet.png"
         mine = save("a picture with a long name.png", small[0])
-        lines = done("compare", *pair, *QUICK, "-o", sheet, "--result", mine).splitlines()
+        lines = done("compare", *pair, "-o", sheet, "--result", mine).splitlines()
+        assert lines[0] == str(sheet)
+        assert lines[1].split() == ["method", "space", "SW2", "SSIM", "TV", "seconds"]
+        assert [line.split()[0] for line in lines[2:-1]] == FEW
         assert lines[-1].startswith("a picture with a long name  -  ")
         assert lines[-1].split()[-2:] == ["1.000", "\N{EN DASH}"]
-        assert load(sheet).shape[0] > 3 * 320  # 2 + 5 + 1 pictures, three a row
+        assert load(sheet).shape[0] > 3 * 320  # 2 + 4 + 1 pictures, three a row
 
     def test_of_another_size(self, refused, pair, small, save, tmp_path):
         mine = save("mine.png", small[1])
@@ -117,6 +117,7 @@ class TestOtherResults:
         assert not (tmp_path / "page").exists()
 
 
+@pytest.mark.usefixtures("few")
 class TestPairs:
     @pytest.fixture
     def table(self, save, small, tmp_path):
@@ -130,7 +131,7 @@ class TestPairs:
 
     def test_one_that_fails_does_not_keep_the_others(self, cli, table, tmp_path):
         page = tmp_path / "page"
-        answer = cli("compare", table, "--html", page, "--json", *QUICK)
+        answer = cli("compare", table, "--html", page, "--json")
         assert answer.code == 1
         assert answer.err.count("\n") == 1
         reason = f"{tmp_path / 'none.png'}: No such file or directory"
@@ -141,21 +142,20 @@ class TestPairs:
         first, second, third = result["pairs"]
         assert second == {"source": "a.png", "reference": "none.png", "error": reason}
         assert (third["source"], third["reference"]) == ("sub/b.png", "a.png")
-        assert [one["method"] for one in result["means"]] == QUICK_METHODS
+        assert [one["method"] for one in result["means"]] == FEW
         for mean, one, other in zip(
             result["means"], first["results"], third["results"], strict=True
         ):
             assert mean["sw2"] == pytest.approx(fmean([one["sw2"], other["sw2"]]), abs=1e-6)
         html = (page / "index.html").read_text()
-        assert html.count("data:image/") == 2 * (2 + len(QUICK_METHODS))
+        assert html.count("data:image/") == 2 * (2 + len(FEW))
         assert f"Failed: {reason}" in html
         assert "3. sub/b.png in the colours of a.png" in html
 
-    @pytest.mark.slow
     def test_table_of_means(self, cli, table, tmp_path):
-        lines = cli("compare", table, "--html", tmp_path, *QUICK).out.splitlines()
+        lines = cli("compare", table, "--html", tmp_path).out.splitlines()
         assert lines[0] == str(tmp_path / "index.html")
-        assert [line.split()[0] for line in lines[1:]] == ["method", *QUICK_METHODS]
+        assert [line.split()[0] for line in lines[1:]] == ["method", *FEW]
 
     def test_a_page_that_exists(self, refused, table, pair, tmp_path):
         (tmp_path / "index.html").write_text("old")

@@ -17,8 +17,13 @@ MARGINALS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("marginal", MARGINALS)
+def some(*names: str) -> list:
+    """These marginals slow, the others long."""
+    marks = {name: pytest.mark.slow if name in names else pytest.mark.long for name in MARGINALS}
+    return [pytest.param(name, marks=mark) for name, mark in marks.items()]
+
+
+@pytest.mark.parametrize("marginal", some("kl", "range"))
 def test_every_marginal_gives_a_picture_that_is_nearer(done, pair, small, tmp_path, load, marginal):
     out = tmp_path / "out.png"
     # no method named: the options call for one
@@ -28,8 +33,7 @@ def test_every_marginal_gives_a_picture_that_is_nearer(done, pair, small, tmp_pa
     assert after.sw2 < 0.97 * before.sw2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("marginal", MARGINALS)
+@pytest.mark.parametrize("marginal", some("kl"))
 def test_the_grid_takes_every_marginal(done, pair, small, tmp_path, load, marginal):
     out = tmp_path / "out.png"
     counts = () if marginal == "balanced" else ("--counts",)

@@ -12,9 +12,17 @@ import jaxcolor
     ("options", "given"),
     [
         (("--method", "mixture"), {}),
-        (("--components", "3"), {"components": 3}),
-        (("--method", "mixture", "--components", "auto"), {"components": "auto"}),
-        (("--draw", "rand", "--components", "3"), {"components": 3, "draw": "rand"}),
+        pytest.param(("--components", "3"), {"components": 3}, marks=pytest.mark.long),
+        pytest.param(
+            ("--method", "mixture", "--components", "auto"),
+            {"components": "auto"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("--draw", "rand", "--components", "3"),
+            {"components": 3, "draw": "rand"},
+            marks=pytest.mark.long,
+        ),
         (
             ("--components", "3", "--draw", "rand", "--smooth", "guided"),
             {"components": 3, "draw": "rand", "smooth": "guided"},

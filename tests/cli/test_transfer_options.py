@@ -8,6 +8,7 @@ from skimage.color import rgb2lab
 from jaxcolor.recipes import METHODS
 
 GREY = grey_gamma(1.8)
+HERE = ("gaussian", "sinkhorn", "exact", "grid")  # the API's tests have the others
 
 
 class TestEqualize:
@@ -78,7 +79,16 @@ class TestLut:
 class TestGrey:
     @pytest.mark.parametrize(
         ("method", "profile"),
-        [*((method, None) for method in METHODS), ("gaussian", GREY), ("sliced", display_p3())],
+        [
+            *((method, None) for method in HERE),
+            ("gaussian", GREY),
+            ("sliced", display_p3()),
+            *(
+                pytest.param(method, None, marks=pytest.mark.long)
+                for method in METHODS
+                if method not in HERE
+            ),
+        ],
     )
     def test_takes_the_lightness_of_a_color_reference(
         self, done, small, pair, save, tmp_path, load, method, profile

@@ -24,7 +24,10 @@ def spread(pictures) -> float:
     return float(np.mean(gaps))
 
 
-@pytest.mark.parametrize(("method", "left"), [("sliced", 0.1), ("newton", 0.15), ("gaussian", 0.5)])
+@pytest.mark.parametrize(
+    ("method", "left"),
+    [("sliced", 0.1), pytest.param("newton", 0.15, marks=pytest.mark.slow), ("gaussian", 0.5)],
+)
 def test_a_set_comes_together(four, method, left):
     results = harmonize(four, method=method)
     assert spread(results) < left * spread(four)
@@ -74,7 +77,10 @@ def test_maps_serve_other_pictures(four):
 # several references
 
 
-@pytest.mark.parametrize("method", ["histogram", "reinhard", "gaussian", "sliced", "newton"])
+@pytest.mark.parametrize(
+    "method",
+    ["histogram", "reinhard", "gaussian", "sliced", pytest.param("newton", marks=pytest.mark.long)],
+)
 def test_several_references_give_what_lies_between(four, method):
     source, *references = four
     one, other = (jaxcolor.transfer(source, r, method=method) for r in references[:2])

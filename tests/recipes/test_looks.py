@@ -46,7 +46,6 @@ KINDS = [
     ("rgb", np.float32),
     ("rgba", np.float64),
 ]
-every_kind = pytest.mark.parametrize(("kind", "dtype"), KINDS)
 # of what all looks share, one on every kind and the others on one
 in_turn = pytest.mark.parametrize(
     ("look", "kind", "dtype"),
@@ -54,8 +53,15 @@ in_turn = pytest.mark.parametrize(
 )
 
 
-@every_look
-@every_kind
+@pytest.mark.parametrize(
+    ("look", "kind", "dtype"),
+    [
+        pytest.param(look, *one, marks=() if look == "faithful" or one in few else pytest.mark.long)
+        for few in [(KINDS[0], KINDS[4])]
+        for look in LOOKS
+        for one in KINDS
+    ],
+)
 def test_every_kind_of_picture(pair, look, kind, dtype):
     source, reference = (as_kind(picture, kind, dtype) for picture in pair)
     before = source.copy()

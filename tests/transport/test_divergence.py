@@ -20,10 +20,8 @@ KINDS = {
     "tv": ("TV", 0.7),
     "range": ("Range", 0.6, 1.6),
 }
-SOME = [
-    name if name in ("balanced", "kl") else pytest.param(name, marks=pytest.mark.slow)
-    for name in KINDS
-]
+LATER = {"tv": pytest.mark.slow, "range": pytest.mark.long}
+SOME = [pytest.param(name, marks=LATER.get(name, ())) for name in KINDS]
 METHOD = {"balanced": "newton", "kl": "newton"}
 
 

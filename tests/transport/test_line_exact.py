@@ -240,12 +240,13 @@ def assert_differentiable(function, args, step=1e-6):
     """Both modes against central differences, in a random direction."""
     rng = np.random.default_rng(0)
     direction = tuple(jnp.asarray(rng.normal(size=arg.shape)) for arg in args)
+    function = jax.jit(function)
     ends = [
         function(*(arg + t * way for arg, way in zip(args, direction, strict=True)))
         for t in (-step, step)
     ]
-    _, forward = jax.jvp(function, args, direction)
-    slopes = jax.grad(function, argnums=range(len(args)))(*args)
+    _, forward = jax.jit(lambda *ends: jax.jvp(function, *ends))(args, direction)
+    slopes = jax.jit(jax.grad(function, argnums=range(len(args))))(*args)
     reverse = sum(jnp.vdot(*pair) for pair in zip(slopes, direction, strict=True))
     np.testing.assert_allclose(forward, (ends[1] - ends[0]) / (2 * step), rtol=1e-6)
     np.testing.assert_allclose(reverse, forward, rtol=1e-12)
@@ -269,7 +270,8 @@ def test_weights_have_the_potentials_as_derivatives(dtype):
     a = a.at[4].set(0)
     a = a / a.sum()
     c = line_exact.couple(x, a, y, b)
-    slopes = jax.grad(lambda a, b: line_exact.couple(x, a, y, b).value, argnums=(0, 1))(a, b)
+    value = jax.grad(lambda a, b: line_exact.couple(x, a, y, b).value, argnums=(0, 1))
+    slopes = jax.jit(value)(a, b)
     chex.assert_trees_all_close(slopes, (c.f, c.g), rtol=1e-5)
 
 
@@ -293,8 +295,9 @@ def test_derivatives_are_finite_where_there_are_none(p, dtype):
         (x.at[:].set(1), a, y, fewer / fewer.sum()),
         (x, a, y, b + b),
     ]
+    gradient = jax.jit(jax.grad(line_exact.distance, argnums=(0, 1, 2, 3)))
     for problem in problems:
-        slopes = jax.grad(line_exact.distance, argnums=(0, 1, 2, 3))(*problem, p)
+        slopes = gradient(*problem, p)
         assert all(np.isfinite(slope).all() for slope in slopes)
 
 
