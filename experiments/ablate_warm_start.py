@@ -67,7 +67,8 @@ def guesses(network: Network, sources: Measure, targets: Measure):
     """(B, m) potentials, one pair after another, as a solver would ask for them."""
 
     def one(pair):
-        return potential(network, *pair, jnp.float32(0.1))
+        x, a, y, b = pair
+        return potential(network, x, a, y, b, jnp.float32(0.1))
 
     parts = sources.points, sources.weights, targets.points, targets.weights
     return jax.lax.map(one, parts)

@@ -153,7 +153,7 @@ def _both(ours: st.Start, level: float, pairs, epsilon: float, tol: float) -> di
         double = doubled(pairs) if tol < nw.SINGLE else pairs
         cold = nw.described(nw.solved(double, epsilon, tol))
         warm = nw.described(nw.solved(double, epsilon, tol, g, max(level, epsilon)))
-    row = {"cold": cold, "ours": warm}
+    row: dict = {"cold": cold, "ours": warm}
     if tol >= nw.SINGLE:
         row["gain"] = nw.gain(ours, pairs, epsilon, tol)
     return row
