@@ -19,17 +19,18 @@ from jaxcolor.transport.kernels import Dense
 from jaxcolor.transport.marginals import BALANCED
 from jaxcolor.transport.problem import Problem
 
-UNIT = 5.0  # CIELAB: what a loss of one means
+UNIT = 5.0  # CIELAB: an error of one, where losses are distances
 
 
 def semi_dual(
     network: Network, sources: Measure, targets: Measure, epsilon: Array, last=None
 ) -> Array:
-    """Minus the semi-dual value at the potentials, up to a constant: one number.
+    """Minus the semi-dual value at the potentials, as far as its gradient goes: one number.
 
-    D(g) = a.f(g) + b.g, whose gradient is b - P' 1: the marginal error. It is all that is needed,
-    and nothing is differentiated through the kernel. Every stage is judged by its own output, at
-    the epsilon at which the next one looks, the last at the problem's own.
+    D(g) = a.f(g) + b.g has the gradient b - P' 1, the marginal error. It is all that is needed, and
+    nothing is differentiated through the kernel. Every stage is judged by its own output, at the
+    epsilon at which the next one looks, the last at the problem's own. Dual values of different
+    problems say nothing: the number is the last stage's mean L1 marginal error.
 
     Args:
         sources, targets: B palettes, weights of sum 1. epsilon: (B,).
@@ -44,8 +45,9 @@ def semi_dual(
         parts = fixed((seen, cost, g, epsilon))
         return jax.lax.map(lambda z: look(*z, sweeps=sweeps), parts)
 
-    def ascent(g, columns):
-        return ((seen.b - columns) * g).sum(1) * seen.spread
+    def ascent(g, columns):  # zero, with the dual value's gradient
+        rise = ((seen.b - columns) * g).sum(1) * seen.spread / UNIT
+        return rise - fixed(rise)
 
     value = jnp.zeros_like(epsilon)
     for stage, e in zip(network.rounds, network.looks, strict=True):
@@ -53,10 +55,11 @@ def semi_dual(
         value += ascent(g, seem.before)
         g = jax.vmap(corrected, (None, 0, 0, 0, 0))(stage, seen, fixed(hidden), fixed(g), seem)
     if last is None:
-        value += ascent(g, seeing(g, epsilon / seen.spread, 0).before)
+        columns = seeing(g, epsilon / seen.spread, 0).before
+        value += ascent(g, columns) - jnp.abs(columns - seen.b).sum(1)
     else:
-        value -= last(seen, cost, g)
-    return -value.mean() / UNIT
+        value -= last(seen, cost, g) / UNIT
+    return -value.mean()
 
 
 def unrolled(

@@ -157,10 +157,10 @@ def plot(path: Path, record: dict) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         return
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(record["steps"], record["loss"])
-    left.set(xlabel="step", title="training loss")
+    left.set(xlabel="step", title="training loss", ylim=(0, None))
     right.plot(record["steps"], record["rms"])
-    right.set(xlabel="step", title="error of unseen potentials, CIELAB units", yscale="log")
+    right.set(xlabel="step", title="unseen potentials off by, CIELAB units", ylim=(0, None))
     figure.savefig(path, dpi=120)

@@ -50,6 +50,9 @@ class Guess:
         Args:
             source, target: palettes, (k, 3) CIELAB colours and weights of any sum.
             epsilon: of the problem.
+
+        Raises:
+            ValueError: for grids, or points that are no colours.
         """
         return self._begin(potential, source, target, epsilon)
 
@@ -62,6 +65,9 @@ class Guess:
         return self._begin(together, sources, targets, epsilon)
 
     def _begin(self, predict, source: Measure, target: Measure, epsilon: float | Array) -> Start:
+        for mu in (source, target):
+            if not isinstance(mu, Measure) or mu.points.shape[-1] != 3:
+                raise ValueError("the learned start is for palettes: (k, 3) CIELAB colours")
         dtype = target.weights.dtype
         source, target, epsilon = jax.lax.stop_gradient((source, target, jnp.asarray(epsilon)))
         x, y, e = (jnp.asarray(z, jnp.float32) for z in (source.points, target.points, epsilon))

@@ -7,7 +7,7 @@ import pytest
 
 from jaxcolor import amortize
 from jaxcolor.amortize import model, warm
-from jaxcolor.measure import Measure
+from jaxcolor.measure import Grid, Measure, point_cloud
 from jaxcolor.transport.costs import Euclidean, SqEuclidean
 from jaxcolor.transport.coupling import Start
 from jaxcolor.transport.solvers import solve, solve_batch
@@ -106,6 +106,15 @@ def test_a_second_call_compiles_nothing(both, init, caplog):
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         run()
     assert not [r for r in caplog.records if "ompiling" in r.message]
+
+
+def test_what_is_no_palette_is_refused():
+    mu = point_cloud([[0.0, 1.0], [2.0, 3.0]])
+    with pytest.raises(ValueError, match="CIELAB"):
+        solve(mu, mu, epsilon=0.1, cost=Euclidean(), init=amortize.start)
+    density = Grid((jnp.arange(3.0),) * 3, jnp.full((3, 3, 3), 1 / 27))
+    with pytest.raises(ValueError, match="CIELAB"):
+        solve(density, density, epsilon=0.1, init=amortize.start)
 
 
 def test_the_weights_are_small_and_plain():
