@@ -261,6 +261,7 @@ def corrected(stage: Round, seen: Seen, hidden: Array, g: Array, seeing: Look) -
 
 
 def finished(seen: Seen, g: Array) -> Array:
+    """In CIELAB units, with b.g = 0."""
     g = g * seen.spread
     return g - seen.b @ g
 

@@ -1,7 +1,6 @@
 """What training keeps: the pool of palettes, checkpoints, weights, the loss curve."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ SIDE = 900  # pixels that a photograph is reduced to
 
 def write(path: Path, save: Callable[[Any], object]) -> None:
     """Written aside, then renamed: a file is whole or as it was."""
-    aside = path.with_name(path.name + ".part")
-    with open(aside, "wb") as file:
+    from jaxcolor.image.files import aside  # not where weights are only read
+
+    with aside(path) as temporary, open(temporary, "wb") as file:
         save(file)
-    os.replace(aside, path)
 
 
 def pool(path: Path, scenes: int, photos: str | None) -> tuple[Measure, int]:
@@ -163,4 +162,4 @@ def plot(path: Path, record: dict) -> None:
     left.set(xlabel="step", title="training loss", ylim=(0, None))
     right.plot(record["steps"], record["rms"])
     right.set(xlabel="step", title="unseen potentials off by, CIELAB units", ylim=(0, None))
-    figure.savefig(path, dpi=120)
+    write(path, lambda f: figure.savefig(f, dpi=120))
