@@ -74,8 +74,12 @@ def _forget_programs():
 
 @pytest.fixture(scope="module", autouse=True)
 def _hardly_compiled(request):
-    """The solvers' small problems run for no time at all: the least care will do for them."""
+    """The solvers' small problems run for no time at all: the least care will do for them.
+
+    Not in a module that says `COMPILED_WITH_CARE = True`: there it would round beyond a bound.
+    """
     careless = _is_hasty(request.config) and request.path.parent.name in ("tests", "transport")
+    careless = careless and not getattr(request.module, "COMPILED_WITH_CARE", False)
     if jax.config.read("jax_disable_most_optimizations") != careless:
         jax.clear_caches()  # what was compiled stays as it was, and bits may differ
         jax.config.update("jax_disable_most_optimizations", careless)

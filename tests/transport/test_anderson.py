@@ -4,6 +4,8 @@ import numpy as np
 
 from jaxcolor.transport import anderson
 
+COMPILED_WITH_CARE = True
+
 
 def iterate(G, x, steps, scale=None, memory=anderson.MEMORY):
     """The iterates, accelerated, and G of the last."""

@@ -13,6 +13,8 @@ from jaxcolor.transport.sliced_distance import distance
 
 from problems import cloud  # isort: skip
 
+COMPILED_WITH_CARE = True
+
 KEY = jax.random.key(0)
 THETA = directions.quadrature(100, 3)
 ADAM = optax.adam(optax.cosine_decay_schedule(0.2, 80))
