@@ -75,7 +75,7 @@ def _histogram(panel: Axes, counts: dict[str, dict], colours: dict[str, str]) ->
 def recoloured(ours: st.Start, path: Path) -> None:
     """Five photographs by the guess alone and by the plan that Newton makes of it.
 
-    They show what a guess looks like, no more: a network may have been trained on such pictures.
+    They show what a guess looks like, no more: our network was trained on crops of these pictures.
     The tables are of others.
     """
     pictures = photographs(450, 300)

@@ -22,8 +22,8 @@ def scene(key: Array) -> Array:
     """(4096, 3) linear RGB of a made-up scene.
 
     A few surfaces, of related hues and any lightness, shaded, grained and mixed with one another;
-    haze; a tinted light; an exposure that clips a little. Its palettes' means, deviations and
-    weights have the quantiles of photographs' to within a third.
+    haze; a tinted light; an exposure that clips a little. Of 512, beside 200 photographs: median
+    lightness 46 (47), its deviation 18 (20); less yellow, b 7 (11), its deviation 7 (10).
     """
     keys = iter(jax.random.split(key, 32))
 

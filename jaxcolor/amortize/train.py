@@ -118,6 +118,7 @@ def distance(network: Network, sources: Measure, targets: Measure, g: Array, eps
 
 
 def run(args: argparse.Namespace) -> None:
+    """Train as asked, from where the folder stands."""
     folder = Path(args.folder)
     folder.mkdir(parents=True, exist_ok=True)
     pool, made = store.pool(folder / "pool.npz", args.scenes, args.photos)
