@@ -211,7 +211,7 @@ def save_lut(change, strength: float, path: str, size: int) -> list[str]:
 
     color_map = blend(change.color_map, strength)
     table = bake.bake(color_map, size, picture=change.picture)
-    decibels, worst = bake.bake_error(table, color_map, change.picture)
+    decibels, worst, delta_e = bake.bake_error(table, color_map, change.picture)
     table.save(path, title=Path(path).stem)
     if decibels < POOR:
         warnings.warn(
@@ -221,7 +221,7 @@ def save_lut(change, strength: float, path: str, size: int) -> list[str]:
         )
     told = (
         f"{path}: {size}x{size}x{size}, {decibels:.1f} dB from the map on this picture, "
-        f"at most {worst * 255:.1f} of 255 levels off"
+        f"at most {worst * 255:.1f} of 255 levels and {delta_e:.1f} CIEDE2000 off"
     )
     smoothed = f"{path}: the map of colours alone; smoothing (--smooth) is not in it"
     return [told] if change.how.smooth == "none" else [told, smoothed]

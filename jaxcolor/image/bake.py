@@ -1,6 +1,7 @@
 """Any map into a look-up table, and how well that went."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,11 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from jaxcolor.image.colors import chunks, sample
-from jaxcolor.image.lut import Lut
-from jaxcolor.image.pixels import Pixels, evaluate, view
+from jaxcolor.image.cube import LONGEST, UNIT
+from jaxcolor.image.lut import Curves, Lut
+from jaxcolor.image.metrics import ciede2000
+from jaxcolor.image.pixels import TILE, Pixels, each, evaluate, view
+from jaxcolor.image.spaces import Lab
 from jaxcolor.lattice import corners
 from jaxcolor.maps import ColorMap
 
@@ -22,10 +26,17 @@ STAY = 0.3
 STEPS = 100  # of conjugate gradients
 ENOUGH = 1e-4  # their relative residual
 TINY = 1e-300
+MIXED = 1e-5  # of full scale: what a channel may owe to the others, by rounding
 
 
-def bake(color_map: ColorMap, size: int = 33, *, picture: ArrayLike | Pixels | None = None) -> Lut:
-    """A map as a table of size^3 encoded colours, [0, 1] each way, not clipped.
+def bake(
+    color_map: ColorMap,
+    size: int = 33,
+    *,
+    picture: ArrayLike | Pixels | None = None,
+    domain: ArrayLike | None = None,
+) -> Lut:
+    """A map as a table of size^3 encoded colours, not clipped.
 
     Sampled on the grid; or, given a picture, such that the table interpolates the map best on that
     picture's colours: least squares, weighted by how often they occur, about 5 dB closer.
@@ -34,9 +45,10 @@ def bake(color_map: ColorMap, size: int = 33, *, picture: ArrayLike | Pixels | N
         color_map: a function on encoded RGB (n, 3).
         size: 2..129 per axis; 33 and 65 are what most programs take.
         picture: whose colours matter; the others keep the map's own values.
+        domain: (2, 3), least and greatest encoded RGB in; [0, 1] by default.
 
     Raises:
-        ValueError: where the size is out of range.
+        ValueError: where the size is out of range, or the domain is empty.
 
     Example:
         >>> from jaxcolor.maps import Affine
@@ -45,16 +57,79 @@ def bake(color_map: ColorMap, size: int = 33, *, picture: ArrayLike | Pixels | N
     """
     if not 2 <= size <= 129:
         raise ValueError(f"LUT size must be within 2..129, got {size}")
-    axis = np.linspace(0, 1, size, dtype=np.float32)
-    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    limits = _limits(domain)
+    axes = np.linspace(limits[0], limits[1], size, dtype=np.float32).T
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
     table = evaluate(color_map, grid)
     if picture is not None:
-        table = table + _correction(color_map, table, size, view(picture))
-    domain = jnp.array([[0.0] * 3, [1.0] * 3], jnp.float32)
-    return Lut(jnp.asarray(table.reshape(size, size, size, 3)), domain)
+        table = table + _correction(color_map, table, size, limits, view(picture))
+    return Lut(jnp.asarray(table.reshape(size, size, size, 3)), jnp.asarray(limits))
 
 
-def _correction(color_map: ColorMap, table: np.ndarray, size: int, picture: Pixels) -> np.ndarray:
+def bake_curves(
+    color_map: ColorMap, size: int = 4081, *, domain: ArrayLike | None = None
+) -> Curves:
+    """A map of each channel by itself as a 1-D table, not clipped.
+
+    Args:
+        color_map: a function on encoded RGB (n, 3), each channel out a function of itself alone.
+        size: 2..65536; with 4081 = 16 x 255 + 1 every 8-bit level has an entry of its own, with
+            65536 every 16-bit one, so that on such pictures it is exact to rounding.
+        domain: as for `bake`.
+
+    Raises:
+        ValueError: where the map mixes channels, by more than `MIXED`; otherwise as for `bake`.
+
+    Example:
+        >>> from jaxcolor.maps import Affine
+        >>> bake_curves(Affine(jnp.diag(jnp.array([1.0, 0.5, 2.0])), jnp.zeros(3)), 3).table
+        Array([[0.  , 0.  , 0.  ],
+               [0.5 , 0.25, 1.  ],
+               [1.  , 0.5 , 2.  ]], dtype=float32)
+    """
+    if not 2 <= size <= LONGEST:
+        raise ValueError(f"the size of a 1-D LUT must be within 2..{LONGEST}, got {size}")
+    limits = _limits(domain)
+    low, high = limits
+    probe = low + np.random.default_rng(0).random((TILE, 3), np.float32) * (high - low)
+    alone = [evaluate(color_map, np.repeat(probe[:, c : c + 1], 3, 1))[:, c] for c in range(3)]
+    mixed = float(np.abs(evaluate(color_map, probe) - np.stack(alone, 1)).max())
+    if mixed > MIXED:
+        raise ValueError(
+            f"the map mixes channels (one changes by up to {mixed:.2g} with the others), which a "
+            "1-D LUT cannot hold: bake a 3-D one"
+        )
+    knots = np.linspace(low, high, size, dtype=np.float32)
+    by_channel = [evaluate(color_map, np.repeat(knots[:, c : c + 1], 3, 1))[:, c] for c in range(3)]
+    return Curves(jnp.asarray(np.stack(by_channel, 1)), jnp.asarray(limits))
+
+
+def _limits(domain: ArrayLike | None) -> np.ndarray:
+    limits = UNIT if domain is None else np.asarray(domain, np.float32)
+    if limits.shape != (2, 3) or not (limits[1] > limits[0]).all():
+        raise ValueError(f"a domain is (2, 3), the least below the greatest, got {domain}")
+    return limits
+
+
+def covering(picture: Pixels) -> np.ndarray:
+    """(2, 3): [0, 1], or wider where the colours of a float picture go beyond it.
+
+    Example:
+        >>> covering(view(np.array([[[0.5, -1, 3]]], np.float32)))
+        array([[ 0., -1.,  0.],
+               [ 1.,  1.,  3.]], dtype=float32)
+    """
+    limits = UNIT.copy()
+    if not picture.bounded:
+        for values, _ in chunks(picture):
+            limits[0] = np.minimum(limits[0], values.min(0))
+            limits[1] = np.maximum(limits[1], values.max(0))
+    return limits
+
+
+def _correction(
+    color_map: ColorMap, table: np.ndarray, size: int, limits: np.ndarray, picture: Pixels
+) -> np.ndarray:
     """What to add to sampled values (size^3, 3): least squares on a picture's colours.
 
     min_d |W^(1/2) (A (table + d) - T)|^2 + STAY |d|^2: A interpolates at the colours, W is their
@@ -62,7 +137,8 @@ def _correction(color_map: ColorMap, table: np.ndarray, size: int, picture: Pixe
     """
     mu = sample(picture, size=COLORS)
     points = np.asarray(mu.points, np.float32)
-    place, weight = (np.asarray(part) for part in _interpolation(points, size))
+    unit = (points - limits[0]) / (limits[1] - limits[0])
+    place, weight = (np.asarray(part) for part in _interpolation(unit, size))
     rows = np.repeat(np.arange(COLORS), place.shape[1])
     shape = COLORS, size**3
     interpolate = sparse.csr_array((weight.ravel(), (rows, place.ravel())), shape=shape)
@@ -95,31 +171,63 @@ def _solve(matrix: sparse.csr_array, right: np.ndarray) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnames="size")
-def _interpolation(colors: Array, size: int) -> tuple[Array, Array]:
-    """Places and weights (n, 4) of the corners around each colour."""
-    places, weights = zip(*corners(colors, size), strict=True)
+def _interpolation(unit: Array, size: int) -> tuple[Array, Array]:
+    """Places and weights (n, 4) of the corners around each colour within the unit cube."""
+    places, weights = zip(*corners(unit, size), strict=True)
     return jnp.stack(places, 1), jnp.stack(weights, 1)
 
 
-def bake_error(lut: Lut, color_map: ColorMap, image: ArrayLike) -> tuple[float, float]:
-    """How far a LUT is from its map on the colours of a picture, both clipped to [0, 1].
+class BakeError(NamedTuple):
+    """How far a table is from its map on the colours of a picture.
 
-    Returns:
-        PSNR in dB over all pixels and channels, and the greatest difference, full scale = 1.
+    Attributes:
+        decibels: PSNR over all pixels and channels, full scale = 1.
+        worst: the greatest difference in a channel.
+        delta_e: the greatest CIEDE2000, of colours clipped to [0, 1].
+    """
+
+    decibels: float
+    worst: float
+    delta_e: float
+
+
+def bake_error(lut: ColorMap, color_map: ColorMap, image: ArrayLike | Pixels) -> BakeError:
+    """How far a LUT is from its map on the colours of a picture.
+
+    Both clipped to [0, 1], unless the picture goes beyond it: then it is not clipped either.
 
     Example:
         >>> from jaxcolor.maps import Affine
         >>> half = Affine(0.5 * jnp.eye(3), jnp.zeros(3))
-        >>> db, worst = bake_error(bake(half, 2), half, np.zeros((4, 4, 3), np.uint8))
-        >>> db > 120, worst < 1e-6
-        (True, True)
+        >>> db, worst, delta_e = bake_error(bake(half, 2), half, np.zeros((4, 4, 3), np.uint8))
+        >>> db > 120, worst < 1e-6, delta_e < 1e-4
+        (True, True, True)
     """
-    total, squares, worst = 0.0, 0.0, 0.0
-    for values, mass in chunks(view(image)):
-        exact, baked = (np.clip(evaluate(f, values), 0, 1) for f in (color_map, lut))
+    picture = view(image)
+    total, squares, worst, delta_e = 0.0, 0.0, 0.0, 0.0
+    for values, mass in chunks(picture):
+        both = [evaluate(f, values) for f in (color_map, lut)]
+        shown = [np.clip(one, 0, 1) for one in both]
+        exact, baked = shown if picture.bounded else both
         gap = np.abs(exact.astype(np.float64) - baked)
         total += mass.sum()
         squares += mass @ (gap**2).mean(1)
         worst = max(worst, float(gap.max()))
+        delta_e = max(delta_e, _furthest(*shown))
     mean = squares / total if total else 0.0
-    return (float(-10 * np.log10(mean)) if mean > 0 else float("inf")), worst
+    return BakeError(float(-10 * np.log10(mean)) if mean > 0 else float("inf"), worst, delta_e)
+
+
+def _furthest(a: np.ndarray, b: np.ndarray) -> float:
+    """The greatest CIEDE2000 between encoded colours (n, 3), in tiles of one compiled shape."""
+
+    def one(rows: slice) -> float:
+        tiles = [np.zeros((TILE, 3), a.dtype) for _ in (a, b)]
+        for tile, colors in zip(tiles, (a[rows], b[rows]), strict=True):
+            tile[: len(colors)] = colors
+        return float(_ciede2000(*tiles).max())
+
+    return max(each(one, [slice(i, i + TILE) for i in range(0, len(a), TILE)]))
+
+
+_ciede2000 = jax.jit(lambda a, b: ciede2000(Lab().encode(a), Lab().encode(b)))

@@ -1,14 +1,19 @@
-"""3-D look-up tables: apply, read and write .cube."""
+"""Look-up tables as maps: channel curves, 3-D tables, curves before a table; .cube in and out."""
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxcolor.image import cube
 from jaxcolor.image.files import aside
+from jaxcolor.image.pixels import BLOCK, Pixels, each
 from jaxcolor.lattice import corners
+from jaxcolor.maps import lookup
 from jaxcolor.tree import pytree, static
 
 
@@ -46,72 +51,136 @@ class Lut:
         Raises:
             ValueError: where the table holds NaN or infinity, which no reader takes.
         """
-        if not np.isfinite(np.asarray(self.table)).all():
-            raise ValueError(f"{path}: the table holds NaN or infinite values")
-        lines = [
-            "# made by jaxcolor; input and output are encoded (gamma) RGB as in the picture, 0..1",
-            f'TITLE "{title}"',
-            f"LUT_3D_SIZE {self.size}",
-        ]
-        domain = np.asarray(self.domain)
-        if not (np.array_equal(domain[0], [0] * 3) and np.array_equal(domain[1], [1] * 3)):
-            lines += [
-                f"DOMAIN_{name} " + " ".join(f"{v:.9g}" for v in row)
-                for name, row in zip(("MIN", "MAX"), domain, strict=True)
-            ]
-        # C order of (blue, green, red): the last axis runs fastest
-        rows = np.asarray(self.table).transpose(2, 1, 0, 3).reshape(-1, 3)
-        lines += [f"{r:.7f} {g:.7f} {b:.7f}" for r, g, b in rows.tolist()]
-        with aside(path) as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        _save(path, title, self)
 
 
-def load(path: str | PathLike) -> Lut:
-    """Read a 3-D .cube file.
+@pytree
+class Curves:
+    """A map of each channel by itself, linear between its knots; clamped to its domain.
+
+    Attributes:
+        table: (n, 3), a column for each channel.
+        domain: (2, 3), least and greatest encoded RGB in.
+
+    Example:
+        >>> unit = jnp.array([[0.0] * 3, [1.0] * 3])
+        >>> Curves(jnp.array([[0.0, 0.0, 1.0], [1.0, 0.5, 0.0]]), unit)(jnp.full((1, 3), 0.5))
+        Array([[0.5 , 0.25, 0.5 ]], dtype=float32)
+    """
+
+    table: Array
+    domain: Array
+
+    def __call__(self, colors: Array) -> Array:
+        table = self.table.astype(colors.dtype)
+        low, high = self.domain.astype(colors.dtype)
+        step = (high - low) / (self.size - 1)
+        return jax.vmap(lookup)(colors.T, low, step, table.T).T
+
+    @property
+    def size(self) -> int:
+        return self.table.shape[0]
+
+    def save(self, path: str | PathLike, *, title: str = "jaxcolor") -> None:
+        """Write a 1-D .cube file, as `Lut.save` does a 3-D one."""
+        _save(path, title, self)
+
+
+@pytree
+class Shaped:
+    """Curves, then a 3-D table on what they give: a .cube file that holds both.
+
+    Attributes:
+        curves: they act first.
+        lut: it acts on their output.
+    """
+
+    curves: Curves
+    lut: Lut
+
+    def __call__(self, colors: Array) -> Array:
+        return self.lut(self.curves(colors))
+
+    @property
+    def domain(self) -> Array:
+        return self.curves.domain
+
+    @property
+    def size(self) -> int:
+        return self.lut.size
+
+    def save(self, path: str | PathLike, *, title: str = "jaxcolor") -> None:
+        """Write a .cube file of both tables, as DaVinci Resolve does.
+
+        Raises:
+            ValueError: as `Lut.save`; for a domain that differs between channels.
+        """
+        _save(path, title, self.curves, self.lut)
+
+
+AnyLut = Lut | Curves | Shaped
+
+
+def _save(path: str | PathLike, title: str, *parts: Lut | Curves) -> None:
+    try:
+        text = cube.dump(
+            [cube.Table(np.asarray(one.table), np.asarray(one.domain)) for one in parts], title
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    with aside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def load(path: str | PathLike) -> AnyLut:
+    """Read a .cube file: 3-D, 1-D, or both, in which case the 1-D table acts first.
 
     Raises:
         ValueError: where it is not one; the message names the line.
         OSError: where it cannot be read.
     """
-    name = Path(path)
+    data = Path(path).read_bytes()
+    if b"\0" in data:
+        raise ValueError(f"{path}: not a .cube file (it is not text)")
     try:
-        text = name.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a .cube file (it is not text)") from error
-    size, domain, rows = 0, [[0.0] * 3, [1.0] * 3], []
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split("#", 1)[0].split()
-        if not words or words[0] == "TITLE":
-            continue
-        try:
-            if words[0] == "LUT_3D_SIZE":
-                size = int(words[1])
-            elif words[0] in ("DOMAIN_MIN", "DOMAIN_MAX"):
-                domain[words[0] == "DOMAIN_MAX"] = _three(words[1:])
-            elif words[0] == "LUT_3D_INPUT_RANGE":
-                low, high = float(words[1]), float(words[2])
-                domain = [[low] * 3, [high] * 3]
-            elif words[0].startswith("LUT_1D"):
-                raise ValueError("1-D tables are not read, only LUT_3D_SIZE")
-            elif words[0][0].isalpha() and words[0].lower() not in ("nan", "inf"):
-                continue  # a keyword that some program added
-            else:
-                rows.append(_three(words))
-        except (ValueError, IndexError) as error:
-            raise ValueError(f"{path}, line {number}: {error}: {line.strip()[:60]!r}") from error
-    if not 2 <= size <= 256 or len(rows) != size**3:
-        raise ValueError(
-            f"{path}: not a 3-D .cube file (LUT_3D_SIZE {size or 'missing'}, {len(rows)} rows)"
-        )
-    limits = np.array(domain, np.float32)
-    if not (limits[1] > limits[0]).all():
-        raise ValueError(f"{path}: DOMAIN_MAX must exceed DOMAIN_MIN, got {domain}")
-    table = np.array(rows, np.float32).reshape(size, size, size, 3).transpose(2, 1, 0, 3)
-    return Lut(jnp.asarray(np.ascontiguousarray(table)), jnp.asarray(limits))
+        # a title in an old code page is no reason to refuse the numbers
+        tables = cube.parse(data.decode("utf-8-sig", "replace"))
+    except ValueError as error:
+        comma = ", " if str(error).startswith("line") else ": "
+        raise ValueError(f"{path}{comma}{error}") from error
+    parts = [(jnp.asarray(one.values), jnp.asarray(one.domain)) for one in tables]
+    if len(parts) == 2:
+        return Shaped(Curves(*parts[0]), Lut(*parts[1]))
+    return Lut(*parts[0]) if tables[0].values.ndim == 4 else Curves(*parts[0])
 
 
-def _three(words: list[str]) -> list[float]:
-    numbers = [float(word) for word in words]
-    if len(numbers) != 3 or not np.isfinite(numbers).all():
-        raise ValueError("expected three finite numbers")
-    return numbers
+def interpolated(table: AnyLut, interpolation: str) -> AnyLut:
+    """The table with another interpolation between the points of its 3-D part, if it has one.
+
+    Example:
+        >>> unit = jnp.array([[0.0] * 3, [1.0] * 3])
+        >>> interpolated(Lut(jnp.zeros((2, 2, 2, 3)), unit), "trilinear").interpolation
+        'trilinear'
+    """
+    if isinstance(table, Shaped):
+        return replace(table, lut=replace(table.lut, interpolation=interpolation))
+    return replace(table, interpolation=interpolation) if isinstance(table, Lut) else table
+
+
+def beyond(table: AnyLut, picture: Pixels) -> int:
+    """How many pixels of a picture are outside a table's domain, where it clamps them.
+
+    Example:
+        >>> from jaxcolor.image.pixels import view
+        >>> unit = jnp.array([[0.0] * 3, [1.0] * 3])
+        >>> hdr = np.array([[[0, 0.5, 1], [0, 0, 7]]], np.float32)
+        >>> beyond(Lut(jnp.zeros((2, 2, 2, 3)), unit), view(hdr))
+        1
+    """
+    low, high = np.asarray(table.domain, np.float64)
+
+    def count(rows: slice) -> int:
+        values = picture.values(rows)
+        return int(((values < low) | (values > high)).any(1).sum())
+
+    return sum(each(count, picture.tiles(BLOCK)))

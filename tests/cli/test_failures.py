@@ -220,7 +220,7 @@ class TestCubes:
     @pytest.mark.parametrize(
         ("data", "message"),
         [
-            (b"LUT_1D_SIZE 4\n0 0 0\n", "line 1: 1-D tables are not read"),
+            (b"LUT_1D_SIZE 4\n0 0 0\n", "LUT_1D_SIZE 4, 1 rows"),
             (b"LUT_3D_SIZE 2\n" + b"0 0 0\n" * 7, "LUT_3D_SIZE 2, 7 rows"),
             (b"0 0 0\n" * 8, "LUT_3D_SIZE missing"),
             (b"LUT_3D_SIZE 2\n" + b"0 nan 0\n" * 8, "line 2: expected three finite numbers"),

@@ -176,8 +176,8 @@ def test_a_table_is_fitted_to_the_picture(done, pair, small, tmp_path):
         *("--look", "natural"),
     ).splitlines()[1]
     fitted = jaxcolor.fit(*small)
-    sampled, _ = jaxcolor.image.bake.bake_error(jaxcolor.bake(fitted, 17), fitted, small[0])
-    saved, _ = jaxcolor.image.bake.bake_error(lut.load(cube), fitted, small[0])
+    sampled, *_ = jaxcolor.image.bake.bake_error(jaxcolor.bake(fitted, 17), fitted, small[0])
+    saved, *_ = jaxcolor.image.bake.bake_error(lut.load(cube), fitted, small[0])
     assert float(told.split(", ")[1].split(" dB")[0]) == pytest.approx(saved, abs=0.06)
     assert saved > sampled + 3
 
