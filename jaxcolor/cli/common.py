@@ -110,7 +110,7 @@ def read_mask(path: str | None, of, what: str):
     from jaxcolor.image.colors import Neutral
 
     size = of.pixels.shape[:2]
-    picture = files.read(path).pixels
+    picture = files.read(path).encoded
     if picture.shape[:2] != size:
         raise ValueError(
             f"{path}: a mask must have the size of its picture, {what}: "

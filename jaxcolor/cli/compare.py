@@ -162,7 +162,7 @@ def _one(args: argparse.Namespace, pair: Pair, pairs: int, step, asked: dict[str
         step(f"{pair.row}/{pairs} {name}" if pairs > 1 else name)
 
     told("reading")
-    source = files.read(pair.inputs[0])
+    source = files.read(pair.inputs[0]).as_linear(False)
     goal = convert(read(pair.inputs[1]), source.profile)
     reference = shown(goal)
     others = [(Path(name).stem, _other(name, source)) for name in args.others]

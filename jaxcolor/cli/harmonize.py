@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> None:
         results = _harmonized(args, pictures, step)
         # nothing is written before all is done
         for path, picture, pixels in zip(paths, pictures, results, strict=True):
-            files.write(path, files.Picture(pixels, picture.profile))
+            files.write(path, picture.recolored(pixels))
         step(SHEET)
         files.write(folder / SHEET, files.Picture(_sheet(args.images, pictures, results)))
     print("\n".join(str(path) for path in [*paths, folder / SHEET]))
@@ -131,7 +131,7 @@ def _harmonized(args: argparse.Namespace, pictures: list, step) -> list:
     from jaxcolor.recipes.transfer import change
 
     step("finding the common look")
-    views = [view(picture.pixels, None, name) for picture, name in
+    views = [view(picture.encoded, None, name) for picture, name in
              zip(pictures, args.images, strict=True)]  # fmt: skip
     looks = {}  # one for each profile: a look is fitted to in a picture's own encoding
     for picture in pictures:
@@ -154,5 +154,5 @@ def _sheet(names: list[str], pictures: list, results: list):
 
     cells = []
     for name, picture, pixels in zip(names, pictures, results, strict=True):
-        cells += [Cell(picture.pixels, Path(name).name), Cell(pixels, "in the common look")]
+        cells += [Cell(picture.encoded, Path(name).name), Cell(pixels, "in the common look")]
     return sheet(cells, columns=4)

@@ -91,10 +91,9 @@ def run(args: argparse.Namespace) -> None:
         start_jax()
         second = _second(args)
         step("fitting")
-        profile = None if args.shapes else first.profile
         for path, pixels in zip(paths, _frames(args, first, second), strict=True):
             step(path.name)
-            files.write(path, files.Picture(pixels, profile))
+            files.write(path, files.Picture(pixels) if args.shapes else first.recolored(pixels))
     print(f"{paths[0]} .. {paths[-1].name}: {args.steps} frames")
 
 
@@ -113,7 +112,7 @@ def _frames(args: argparse.Namespace, first, second) -> Iterator:
     from jaxcolor.recipes.transfer import change
 
     if args.shapes:
-        return morph.shapes(first.pixels, second.pixels, args.steps, size=args.size)
+        return morph.shapes(first.encoded, second.encoded, args.steps, size=args.size)
     goal = Look([references.seen(references.convert(second, first.profile))])
-    whole = change(first.pixels, goal, matching(args), key=jax.random.key(args.seed))
+    whole = change(first.encoded, goal, matching(args), key=jax.random.key(args.seed))
     return morph.looks(whole, args.steps, strength=args.strength)

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
         mask = read_mask(args.mask, picture, "the picture")
         step("finding colours")
         key = jax.random.key(args.seed)
-        found = palette.extract(picture.pixels, args.k, mask=mask, key=key)
+        found = palette.extract(picture.encoded, args.k, mask=mask, key=key)
         step("writing")
         if args.swatch is not None:
             files.write(args.swatch, files.Picture(card(found)))

@@ -254,9 +254,9 @@ def run_grain(args: argparse.Namespace) -> None:
 
         step("matching")
         other = files.convert(reference, picture.profile).pixels
-        result = grain(picture.pixels, other, jax.random.key(args.seed))
+        result = grain(picture.encoded, other, jax.random.key(args.seed))
         step("writing")
-        files.write(args.out, files.Picture(result, picture.profile))
+        files.write(args.out, picture.recolored(result))
     print(f"{args.out}: {_described(result)}")
 
 

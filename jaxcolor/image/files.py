@@ -1,49 +1,55 @@
 """Pictures on disk: read upright with profile and depth, write aside and rename.
 
-Pillow serves 8-bit files. It would read 16-bit RGB as 8 bit without a word, so deep PNG and TIFF
-go through `deep`.
+Pillow serves 8-bit files. It would read 16-bit RGB as 8 bit without a word, so deep PNG and TIFF,
+OpenEXR and HDR go through `deep`.
 """
 
 import contextlib
-import io
 import os
 import struct
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, PngImagePlugin
+
+from jaxcolor.image import metadata
+from jaxcolor.image.picture import Picture
+from jaxcolor.image.profiles import convert as convert
+from jaxcolor.image.profiles import to_levels, to_srgb
 
 # what each format is written with: JPEG at 4:4:4, for colours are what this program is about
 _OPTIONS = {
     "PNG": {"compress_level": 4},
     "JPEG": {"quality": 95, "subsampling": 0},
     "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {"lossless": True, "exact": True},
 }
-_PNG = b"\x89PNG"
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What a file holds.
-
-    Attributes:
-        pixels: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), upright, straight alpha; uint8, uint16
-            or float32.
-        profile: the ICC profile's bytes, or None, which means sRGB.
-    """
-
-    pixels: np.ndarray
-    profile: bytes | None = None
+_PNG, _TIFF = b"\x89PNG", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".exr": "EXR",
+    ".hdr": "HDR",
+}
+_LIGHT = ("EXR", "HDR")  # of linear light
+_OPAQUE = {"JPEG": "JPEG", "HDR": "Radiance HDR"}  # without transparency
+# what a segment of a JPEG has room for
+_ROOM = {"exif": 65_527, "xmp": 65_504}
 
 
 def read(path: str | PathLike) -> Picture:
     """Read a picture.
+
+    Of an animation, or of several pages, the first, with a warning.
 
     Raises:
         ValueError: where the file is no picture, or a damaged one.
@@ -55,7 +61,7 @@ def read(path: str | PathLike) -> Picture:
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: is empty (0 bytes)")
     head = _head(path)
-    picture = profile = None
+    picture, profile, told = None, None, []
     try:
         with warnings.catch_warnings():
             # Pillow's remarks: harmless ones on good files, and a line before each error
@@ -66,18 +72,27 @@ def read(path: str | PathLike) -> Picture:
                     if image.format == "PNG":
                         image.verify()  # libpng would print its complaint on stderr
                 else:
+                    told += _pages(image)
                     picture = _read_pillow(image)
+                kept, turn = _described(path, head, image.info, told)
     except Image.UnidentifiedImageError as error:
         # OpenImageIO knows formats, and float TIFFs, that Pillow does not
         if head.startswith(_PNG):
             raise ValueError(f"{path}: damaged (its PNG header is broken)") from error
+        kept, turn = _described(path, head, {}, told)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: refused, too large: {error}") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's word, not the decoder's
         raise ValueError(f"{path}: damaged or not a picture ({error})") from error
-    return picture or Picture(*_deep().read(path, profile))
+    if picture is None:
+        picture = replace(_deep().read(path, profile), **kept)
+    else:
+        picture = _turned(replace(picture, **kept), turn)
+    for line in told:
+        warnings.warn(f"{path}: {line}", stacklevel=2)
+    return picture
 
 
 def _deep():
@@ -93,7 +108,8 @@ def _head(path: Path) -> bytes:
 
 
 def _is_deep(head: bytes, image: Image.Image) -> bool:
-    """More than 8 bits a channel in the file, whatever mode Pillow would make of it."""
+    """More than 8 bits a channel in the file, whatever mode Pillow would make of it; or channels
+    that Pillow passes over."""
     if image.mode.startswith(("I", "F")):
         return True
     if image.format == "PNG":
@@ -101,13 +117,66 @@ def _is_deep(head: bytes, image: Image.Image) -> bool:
         return head[24] > 8
     tags = getattr(image, "tag_v2", None)
     if tags is not None:
-        return max(np.atleast_1d(tags.get(258, 8))) > 8
+        unknown = 0 in np.atleast_1d(tags.get(338, 1))  # ExtraSamples: one that is no alpha
+        return unknown or max(np.atleast_1d(tags.get(258, 8))) > 8
     return False
 
 
+def _pages(image: Image.Image) -> list[str]:
+    count = getattr(image, "n_frames", 1)
+    if count < 2 or image.format not in ("GIF", "PNG", "WEBP", "AVIF", "TIFF"):
+        return []  # what else has several holds the same picture in other sizes
+    what = "pages" if image.format == "TIFF" else "frames"
+    return [f"has {count} {what}, of which the first is read"]
+
+
+def _described(path: Path, head: bytes, info: dict, told: list[str]) -> tuple[dict, int]:
+    """EXIF and XMP of a file, as `Picture` has them, and the turn that they ask for.
+
+    What is broken is left out, and said so in `told`.
+    """
+    exif, xmp, turn = info.get("exif"), info.get("xmp"), 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            if head[:4] in _TIFF:
+                # whoever reads its pixels turns them
+                exif, xmp = metadata.from_tiff(path)
+            elif "Raw profile type exif" in info:  # as ImageMagick writes PNG
+                exif = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
+            exif = (exif or b"").removeprefix(b"Exif\0\0")
+            if exif:
+                exif, turn = metadata.upright(exif)
+        except Exception:  # no fault in a description may cost the picture
+            told.append("its EXIF data are broken, and left out")
+            exif = None
+    if xmp is not None:
+        xmp, other = metadata.upright_xmp(xmp)
+        turn = other if turn == 1 and head[:4] not in _TIFF else turn
+    return {"exif": exif or None, "xmp": xmp or None}, turn
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    if 282 not in getattr(image, "tag_v2", {282}):
+        return None  # Pillow would say 1
+    try:
+        across, down = (float(one) for one in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across < np.inf and 0 < down < np.inf else None
+
+
+def _turned(picture: Picture, turn: int) -> Picture:
+    if turn not in metadata.UPRIGHT:
+        return picture
+    dpi = picture.dpi[::-1] if picture.dpi and turn > 4 else picture.dpi
+    rows = np.ascontiguousarray(metadata.UPRIGHT[turn](picture.pixels))
+    return replace(picture, pixels=rows, dpi=dpi)
+
+
 def _read_pillow(image: Image.Image) -> Picture:
-    profile = image.info.get("icc_profile") or None
-    ImageOps.exif_transpose(image, in_place=True)
+    profile, dpi = image.info.get("icc_profile") or None, _dpi(image)
+    image.load()
     if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
         image = image.convert("RGBA" if image.mode == "RGB" else "LA")
     elif image.mode in ("1", "La"):
@@ -117,61 +186,8 @@ def _read_pillow(image: Image.Image) -> Picture:
     elif image.mode in ("P", "PA", "RGBa"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     else:  # CMYK, YCbCr, LAB, HSV: to sRGB, by its profile where it has one
-        image, profile = _to_srgb(image, profile), None
-    return Picture(np.asarray(image), profile)
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile is not None:
-        with contextlib.suppress(ImageCms.PyCMSError, OSError):
-            srgb = ImageCms.createProfile("sRGB")
-            opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, opened, srgb, outputMode="RGB")
-            if converted is not None:
-                return converted
-    return image.convert("RGB")
-
-
-def convert(picture: Picture, profile: bytes | None) -> Picture:
-    """The picture's colours in another profile (None: sRGB), as a reference for a fit.
-
-    Deep pictures come back in 8 bit, which is what the colour engine takes: enough for a
-    distribution. Into a grey profile, they come back grey. A profile that the engine cannot use
-    leaves the pixels as they are, with a warning.
-    """
-    pixels = picture.pixels
-    if picture.profile == profile or not np.isfinite([pixels.min(), pixels.max()]).all():
-        return picture  # what a fit refuses for its NaN is not to become black here
-    # only a fit reads the result, so half a level of rounding is below its noise
-    levels = _to_levels(pixels, np.uint8)
-    has_alpha = levels.ndim == 3 and levels.shape[2] in (2, 4)
-    color = levels[..., :-1] if has_alpha else levels
-    grey = color.ndim == 2 or color.shape[2] == 1
-    color = color.reshape(levels.shape[:2]) if grey else color
-    image = Image.fromarray(np.ascontiguousarray(color))
-    try:
-        (before, mode), (after, new_mode) = _opened(picture.profile), _opened(profile)
-        if mode == "L" and not grey:
-            raise ImageCms.PyCMSError("a grey profile on a colour picture")
-        result = ImageCms.profileToProfile(image.convert(mode), before, after, outputMode=new_mode)
-    except (ImageCms.PyCMSError, OSError) as error:
-        warnings.warn(f"colour profile not used ({error})", stacklevel=2)
-        return Picture(pixels, profile)
-    result = np.asarray(result)
-    if has_alpha:
-        result = np.dstack([result, levels[..., -1]])
-    return Picture(result, profile)
-
-
-def _opened(profile: bytes | None) -> tuple[ImageCms.ImageCmsProfile, str]:
-    """The engine's handle on a profile, and the mode of the pixels it speaks of."""
-    if profile is None:
-        return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")), "RGB"
-    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    space = ImageCms.core.profile_frombytes(profile).xcolor_space.strip()
-    if space not in ("RGB", "GRAY"):
-        raise ImageCms.PyCMSError(f"it is for {space}, not RGB or grey")
-    return opened, "L" if space == "GRAY" else "RGB"
+        image, profile = to_srgb(image, profile), None
+    return Picture(np.asarray(image), profile, dpi=dpi)
 
 
 @contextlib.contextmanager
@@ -215,52 +231,100 @@ def check_alpha(path: str | PathLike, picture: Picture) -> None:
     """Refuse, before any work, a format that would lose the picture's transparency.
 
     Raises:
-        ValueError: where a JPEG is to hold alpha below full.
+        ValueError: where a JPEG or HDR file is to hold alpha below full.
     """
     pixels = picture.pixels
-    if FORMATS.get(Path(path).suffix.lower()) != "JPEG" or pixels.ndim == 2:
+    kind = _OPAQUE.get(FORMATS.get(Path(path).suffix.lower(), ""))
+    if kind is None or pixels.ndim == 2:
         return
-    if pixels.shape[2] in (2, 4) and _to_levels(pixels[..., -1], np.uint8).min() < 255:
-        raise ValueError(f"{path}: JPEG cannot hold transparency; write PNG or TIFF")
+    if pixels.shape[2] in (2, 4) and to_levels(pixels[..., -1], np.uint8).min() < 255:
+        raise ValueError(f"{path}: {kind} cannot hold transparency; write PNG or TIFF")
 
 
 def write(path: str | PathLike, picture: Picture) -> None:
     """Write a picture, complete or not at all; the suffix decides the format.
 
-    PNG: uint8 and uint16 exactly, floats as 16 bit. TIFF: every dtype exactly. JPEG: 8 bit,
-    quality 95, 4:4:4.
+    PNG: uint8 and uint16 exactly, floats as 16 bit. TIFF: every dtype exactly. WebP: 8 bit,
+    exactly. JPEG: 8 bit, quality 95, 4:4:4. OpenEXR and HDR: floats, in linear light. What the
+    format has no room for (a profile in OpenEXR, say) is named in a warning.
 
     Raises:
-        ValueError: an unknown suffix; transparency into JPEG.
+        ValueError: an unknown suffix; transparency into JPEG or HDR.
         OSError: where the disk says no.
     """
     path = Path(path)
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise ValueError(f"{path}: unknown file type; use one of {', '.join(FORMATS)}")
+    check_alpha(path, picture)
+    for line in _lost(picture, kind):
+        warnings.warn(f"{path}: {line}", stacklevel=2)
+    picture = _fitted(picture, kind)
     pixels = picture.pixels
-    if kind == "JPEG":
-        check_alpha(path, picture)
-        pixels = _to_levels(pixels, np.uint8)
-        if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-            pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
-    elif kind == "PNG" and pixels.dtype not in (np.uint8, np.uint16):
-        pixels = _to_levels(pixels, np.uint16)
+    shallow = pixels.dtype == np.uint8 and not (kind == "TIFF" and picture.beside)
     with aside(path) as temporary:
-        if pixels.dtype == np.uint8:
-            extra: dict[str, Any] = dict(_OPTIONS[kind])
-            if picture.profile is not None:
-                extra["icc_profile"] = picture.profile
-            Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, kind, **extra)
+        if shallow:
+            image = Image.fromarray(np.ascontiguousarray(pixels))
+            image.save(temporary, kind, **_saving(picture, kind))
         else:
-            reason = _deep().write(temporary, pixels, picture.profile, kind)
+            reason = _deep().write(temporary, picture, kind)
             if reason:
                 raise OSError(f"{path}: could not be written ({reason})")
+        if kind == "TIFF":
+            try:
+                metadata.into_tiff(temporary, picture.exif, picture.xmp)
+            except Exception as error:  # no fault in a description may cost the picture
+                warnings.warn(f"{path}: without its EXIF data ({error})", stacklevel=2)
 
 
-def _to_levels(pixels: np.ndarray, dtype: type) -> np.ndarray:
-    if pixels.dtype == dtype:
-        return pixels
-    top = float(np.iinfo(dtype).max)
-    scale = np.float32(top / (65535.0 if pixels.dtype == np.uint16 else 1.0))
-    return np.rint(np.clip(pixels * scale, 0, top)).astype(dtype)
+def _lost(picture: Picture, kind: str) -> Iterator[str]:
+    """What a file of this kind cannot take over."""
+    if kind in _LIGHT:
+        names = {"colour profile": picture.profile, "EXIF data": picture.exif or picture.xmp}
+        held = [name for name, value in names.items() if value is not None]
+        if held:
+            yield f"this format holds no {' and no '.join(held)}"
+    if kind == "JPEG":
+        for name, room in _ROOM.items():
+            if len(getattr(picture, name) or b"") > room:
+                yield f"without its {name.upper()} data, too large for JPEG"
+    beside = picture.beside
+    if beside and beside.planes and not (kind == beside.kind and _deep().fitting(picture, kind)):
+        yield f"without channels {', '.join(beside.names[:8])}: that takes {beside.kind}"
+    if kind == "HDR" and picture.linear and picture.pixels.min() < 0:
+        yield "values below 0 become 0 in this format; OpenEXR keeps them"
+
+
+def _fitted(picture: Picture, kind: str) -> Picture:
+    """It with pixels that a file of this kind can hold."""
+    picture = picture.as_linear(kind in _LIGHT)
+    pixels = picture.pixels
+    if kind in ("JPEG", "WEBP"):
+        pixels = to_levels(pixels, np.uint8)
+    elif kind == "PNG" and pixels.dtype not in (np.uint8, np.uint16):
+        pixels = to_levels(pixels, np.uint16)
+    if kind in _OPAQUE and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
+    if kind == "HDR" and pixels.ndim == 2:
+        pixels = np.dstack([pixels] * 3)
+    floats = np.issubdtype(pixels.dtype, np.floating)
+    return replace(picture, pixels=pixels, half=picture.half and floats)
+
+
+def _saving(picture: Picture, kind: str) -> dict[str, Any]:
+    """What Pillow is told beside the pixels; `into_tiff` describes a TIFF."""
+    extra: dict[str, Any] = dict(_OPTIONS[kind])
+    if picture.profile is not None:
+        extra["icc_profile"] = picture.profile
+    if picture.dpi is not None and kind != "WEBP":
+        extra["dpi"] = picture.dpi
+    fits = {name: kind != "JPEG" or len(getattr(picture, name) or b"") <= room
+            for name, room in _ROOM.items()}  # fmt: skip
+    if picture.exif is not None and kind != "TIFF" and fits["exif"]:
+        extra["exif"] = b"Exif\0\0" + picture.exif
+    if picture.xmp is not None and kind == "PNG":
+        extra["pnginfo"] = PngImagePlugin.PngInfo()
+        extra["pnginfo"].add_itxt("XML:com.adobe.xmp", picture.xmp.decode(errors="replace"))
+    elif picture.xmp is not None and kind != "TIFF" and fits["xmp"]:
+        extra["xmp"] = picture.xmp
+    return extra

@@ -99,7 +99,7 @@ class Album:
 
 
 def _opened(picture: files.Picture, path: str | PathLike) -> Opened:
-    return Opened(picture, Look([view(picture.pixels, None, Path(path).name)]))
+    return Opened(picture, Look([view(picture.encoded, None, Path(path).name)]))
 
 
 def _opened_palette(path: str | PathLike, profile: bytes | None) -> Opened:
@@ -117,7 +117,7 @@ def transfer_pair(
     """
     own = album.open(source)
     goal = album.convert(reference, own.picture.profile)
-    return files.Picture(transfer(own.look, goal.look), own.picture.profile)
+    return own.picture.recolored(transfer(own.look, goal.look))
 
 
 def transfer_pairs(

@@ -1,0 +1,192 @@
+"""EXIF and XMP: made to speak of an upright picture, read from TIFF files and written to them."""
+
+import io
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_ORIENTATION, _XMP, _INTEROP = 274, 700, 40965
+_THUMBNAIL = (513, 514)  # where it is, how long it is
+_GROUPS = (34665, 34853)  # of a camera, of a place: directories within the directory
+# the tags of a TIFF that do not describe how its pixels are stored
+DESCRIPTIVE = (
+    *(269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 18249, 33432, 33723),
+    *(40091, 40092, 40093, 40094, 40095, *_GROUPS),
+    # GeoTIFF: scale, tie points, transformation, keys; GDAL's own, nodata; RPC of satellites
+    *(33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, 50844),
+)
+# EXIF orientation: what makes stored rows upright
+UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a.swapaxes(0, 1)[::-1],
+}
+
+
+def upright(block: bytes) -> tuple[bytes, int]:
+    """An EXIF block that says the picture is upright, without its thumbnail; what it said before.
+
+    All else keeps its place and bytes, for makers' notes point into the block.
+
+    Raises:
+        ValueError: where it is broken.
+    """
+    data = bytearray(block)
+    try:
+        order = _ORDERS[bytes(data[:4])]
+        (start,) = struct.unpack_from(f"{order}L", data, 4)
+        turn, end = _turned(data, order, start)
+        (following,) = struct.unpack_from(f"{order}L", data, end)
+        struct.pack_into(f"{order}L", data, end, 0)
+        _blank_thumbnail(data, order, following)
+    except (KeyError, struct.error) as error:
+        raise ValueError("its EXIF data are broken") from error
+    return bytes(data), turn
+
+
+def _entries(data: bytearray, order: str, start: int):
+    """(position, tag, type, count) of every entry of a directory."""
+    (count,) = struct.unpack_from(f"{order}H", data, start)
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        yield at, *struct.unpack_from(f"{order}HHL", data, at)
+
+
+def _turned(data: bytearray, order: str, start: int) -> tuple[int, int]:
+    """Set the orientation to 1; it as it was, and where the directory ends."""
+    turn, at = 1, start - 10
+    for at, tag, kind, count in _entries(data, order, start):
+        size = _SIZES.get(kind, 0) * count
+        if size > 4:
+            (offset,) = struct.unpack_from(f"{order}L", data, at + 8)
+            struct.unpack_from(f"{size}x", data, offset)  # an error where it lies outside
+        if tag == _ORIENTATION:
+            turn = struct.unpack_from(f"{order}{'L' if kind == 4 else 'H'}", data, at + 8)[0]
+            struct.pack_into(f"{order}HLHH", data, at + 2, 3, 1, 1, 0)
+    return turn, at + 12
+
+
+def _blank_thumbnail(data: bytearray, order: str, start: int) -> None:
+    """It would show the old colours."""
+    if start == 0 or start + 2 > len(data):
+        return
+    found = {tag: struct.unpack_from(f"{order}L", data, at + 8)[0]
+             for at, tag, _, _ in _entries(data, order, start) if tag in _THUMBNAIL}  # fmt: skip
+    if len(found) < 2:
+        return
+    first, length = (found[tag] for tag in _THUMBNAIL)
+    if first + length >= len(data):
+        del data[max(first, start) :]  # the last thing in the block, as cameras have it
+    else:
+        data[first : first + length] = bytes(length)
+
+
+def upright_xmp(packet: bytes) -> tuple[bytes, int]:
+    """An XMP packet that says the picture is upright; what it said before."""
+    pattern = rb"(tiff:Orientation(?:=[\"']|>)\s*)(\d)"
+    found = re.search(pattern, packet)
+    return re.sub(pattern, rb"\g<1>1", packet), int(found[2]) if found else 1
+
+
+def from_tiff(path: Path) -> tuple[bytes | None, bytes | None]:
+    """What a TIFF file says of its picture, as an EXIF block and an XMP packet.
+
+    Errors are those of a broken file, of several types.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+        head += file.read(8) if head[2:4] in (b"+\0", b"\0+") else b""  # BigTIFF
+        whole = ImageFileDirectory_v2(head)
+        file.seek(whole.next)
+        whole.load(file)
+        kept = _descriptive(whole, file, head)
+    packet = whole.get(_XMP)
+    # not one byte is an XMP packet; what Pillow took for numbers is not either
+    xmp = packet if isinstance(packet, bytes) and len(packet) > 1 else None
+    return (b"II*\0\x08\0\0\0" + kept.tobytes(8) if kept else None), xmp
+
+
+def _descriptive(whole, file: BinaryIO, head: bytes) -> ImageFileDirectory_v2:
+    """Of a directory what may go into another file, directories within it included."""
+    kept = ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+    for tag in DESCRIPTIVE:
+        if tag not in whole:
+            continue
+        if tag in _GROUPS:
+            kept.tagtype[tag] = 4
+            kept[tag] = _group(whole[tag], tag, file, head)
+        else:
+            kept.tagtype[tag] = whole.tagtype[tag]
+            kept[tag] = whole[tag]
+    return kept
+
+
+def _group(offset: int, tag: int, file: BinaryIO, head: bytes) -> dict:
+    inner = ImageFileDirectory_v2(head, group=tag)
+    file.seek(offset)
+    inner.load(file)
+    found = dict(inner)
+    if isinstance(found.get(_INTEROP), int):
+        found[_INTEROP] = _group(found[_INTEROP], _INTEROP, file, head)
+    return found
+
+
+def into_tiff(path: Path, exif: bytes | None, xmp: bytes | None) -> None:
+    """Add to a TIFF file, complete and little-endian, what `from_tiff` would read.
+
+    Its directory is written anew behind everything else, so that no other byte has to move.
+
+    Raises:
+        ValueError: where that cannot be done.
+    """
+    kept = ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+    if exif is not None:
+        block = io.BytesIO(exif)
+        whole = ImageFileDirectory_v2(exif[:8])
+        block.seek(whole.next)
+        whole.load(block)
+        kept = _descriptive(whole, block, exif[:8])
+    if xmp is not None:
+        kept.tagtype[_XMP] = 1
+        kept[_XMP] = xmp
+    with path.open("r+b") as file:
+        head = file.read(8)
+        if head[:4] != b"II*\0":
+            raise ValueError("a TIFF file of this kind takes no EXIF data")
+        file.seek(struct.unpack_from("<L", head, 4)[0])
+        (count,) = struct.unpack("<H", file.read(2))
+        stored = _split(file.read(12 * count))
+        # OpenImageIO describes what it writes: with the hour, and in words of its own
+        entries = {tag: one for tag, one in stored.items() if tag not in (*DESCRIPTIVE, _XMP)}
+        if not kept and entries == stored:
+            return
+        end = file.seek(0, 2)
+        file.write(bytes(end % 2))
+        end += end % 2
+        # laid out for where it will stand, its entries hold in any directory of the file
+        added = kept.tobytes(end)
+        file.write(added)
+        entries |= _split(added[2 : 2 + 12 * len(kept)])
+        at = file.tell()
+        file.write(bytes(at % 2))
+        at += at % 2
+        file.write(struct.pack("<H", len(entries)))
+        file.write(b"".join(entries[tag] for tag in sorted(entries)) + bytes(4))
+        file.seek(4)
+        file.write(struct.pack("<L", at))
+
+
+def _split(entries: bytes) -> dict[int, bytes]:
+    """The 12 bytes of each entry of a directory, by its tag."""
+    parts = [entries[at : at + 12] for at in range(0, len(entries), 12)]
+    return {struct.unpack("<H", part[:2])[0]: part for part in parts}
