@@ -14,6 +14,7 @@ from jaxcolor.image.picture import HALF, Beside, Picture
 
 LIGHT = {"openexr": "EXR", "hdr": "HDR"}  # of linear light, by OpenImageIO's names
 _NUMBERS = {"uint8": "uint8", "uint16": "uint16", "double": "double"}
+_UNUSUAL = ("int8", "int16", "int", "int32", "uint", "uint32")  # in pictures
 _LEAST = 1e-6  # alpha below which a colour is not divided by it
 _WHOLE = 2**32 - 1  # of the whole numbers that OpenEXR has for identities
 
@@ -60,7 +61,13 @@ def _channels(path: Path, source, spec) -> np.ndarray:
     kinds = _kinds(spec)
     mixed = "uint" in kinds and len(set(kinds)) > 1
     if not mixed:
-        return _block(path, source, 0, spec.nchannels, _NUMBERS.get(kinds[0], "float"))
+        if kinds[0] in _UNUSUAL:
+            warnings.warn(f"{path}: its {kinds[0]} numbers become floats, 1 = full", stacklevel=4)
+        channels = _block(path, source, 0, spec.nchannels, _NUMBERS.get(kinds[0], "float"))
+        if spec.get_int_attribute("tiff:PhotometricInterpretation", 1) == 0:  # 0 is white
+            top = np.iinfo(channels.dtype).max if channels.dtype.kind == "u" else 1
+            channels = channels.dtype.type(top) - channels
+        return channels
     channels = np.empty((spec.height, spec.width, spec.nchannels), np.float64)
     for k, kind in enumerate(kinds):
         channels[..., k : k + 1] = _block(path, source, k, k + 1, kind.replace("half", "float"))

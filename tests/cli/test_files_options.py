@@ -63,3 +63,68 @@ class TestKept:
         assert answer.code == 0
         told = f"jaxcolor: warning: {path}: its EXIF data are broken, and left out\n"
         assert answer.err == told
+
+
+class TestLight:
+    """OpenEXR, -0.5 to 8, through the command."""
+
+    @pytest.fixture
+    def scene(self, tmp_path):
+        """Dark, and ever lighter to the right; half below 0 in one corner."""
+        rng = np.random.default_rng(0)
+        base = np.geomspace(0.02, 4, 60)[None, :, None] * rng.uniform(0.5, 2, (40, 60, 3))
+        pixels = (base + rng.normal(0, 0.01, base.shape)).astype(np.float32)
+        pixels[:4, :4] = -0.5
+        pixels[-4:, -4:] = 8
+        files.write(tmp_path / "scene.exr", files.Picture(pixels, linear=True))
+        return tmp_path / "scene.exr"
+
+    @pytest.mark.parametrize(
+        "how",
+        [
+            (),
+            *(("--method", name) for name in ("gaussian", "sliced", "histogram", "reinhard")),
+            ("--method", "gaussian", "--smooth", "guided", "--gamut", "fade", "--dither"),
+            ("--method", "gaussian", "--space", "lab"),
+            pytest.param(("--look", "faithful"), marks=pytest.mark.slow),
+            *(
+                pytest.param(("--method", name), marks=pytest.mark.slow)
+                for name in ("newton", "exact", "grid", "mixture")
+            ),
+        ],
+        ids=" ".join,
+    )
+    def test_nothing_is_clipped(self, cli, pair, scene, tmp_path, load, how):
+        """A brighter reference, itself beyond 1: lights stay beyond 8, darks below 0."""
+        reference = files.read(scene)
+        goal = tmp_path / "goal.exr"
+        files.write(goal, files.Picture(reference.pixels[:, ::-1] * 3, linear=True))
+        # reinhard warns that it ends further from the goal than it began
+        assert cli("transfer", scene, goal, "-o", tmp_path / "out.exr", *how).code == 0
+        result, before = load(tmp_path / "out.exr"), load(scene)
+        assert result.dtype == np.float32
+        assert np.isfinite(result).all()
+        assert result.max() > 8
+        assert result.min() < 0
+        assert 1.5 < np.median(result) / np.median(before) < 6
+        assert cli("transfer", scene, pair[1], "-o", tmp_path / "still.exr", *how).code == 0
+        assert np.isfinite(load(tmp_path / "still.exr")).all()
+
+    def test_unchanged_is_exact(self, done, pair, scene, tmp_path, load):
+        done("transfer", scene, pair[1], "-o", tmp_path / "out.exr", "--strength", "0", *QUICK)
+        assert np.array_equal(load(tmp_path / "out.exr"), load(scene))
+
+    def test_batch(self, done, pair, scene, tmp_path, load):
+        table = tmp_path / "pairs.csv"
+        table.write_text(f"source,reference,output\n{scene},{scene},a.exr\n{pair[0]},{scene},b.png")
+        done("batch", table, "-o", tmp_path / "folder", *QUICK)
+        same = load(tmp_path / "folder" / "a.exr")
+        assert np.allclose(same, load(scene), atol=2e-3)
+        assert load(tmp_path / "folder" / "b.png").dtype == np.uint8
+
+    def test_infinite_light_is_refused(self, refused, pair, scene, tmp_path):
+        pixels = files.read(scene).pixels.copy()
+        pixels[3, 3] = np.inf
+        files.write(tmp_path / "bad.exr", files.Picture(pixels, linear=True))
+        line = refused("transfer", tmp_path / "bad.exr", pair[0], "-o", tmp_path / "out.exr")
+        assert "NaN or infinite values" in line

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from image.profiles import display_p3
 from image.samples import INTEGERS, SHAPES, noise, ramp, same
-from PIL import Image
+from PIL import Image, ImageCms
 
 from jaxcolor.image import files
 from jaxcolor.image.files import Picture
@@ -97,6 +97,47 @@ class TestOtherModes:
         assert picture.profile is None
         assert picture.pixels.shape == (8, 8, 3)
         assert np.abs(picture.pixels[4, 4].astype(int) - (0, 255, 255)).max() <= 3
+
+    @pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
+    @pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB"])
+    def test_right_colours(self, tmp_path, name, mode):
+        """JPEG has inks inverted, as Adobe does; TIFF not."""
+        image = Image.new("RGB", (8, 8), (200, 100, 50))
+        if mode == "LAB":
+            both = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+            image = ImageCms.profileToProfile(image, *both, outputMode="LAB")
+            name = "a.tif"  # nothing else has it
+        image = image.convert(mode) if mode != "LAB" else image
+        image.save(tmp_path / name, **({"quality": 98} if name == "a.jpg" else {}))
+        pixels = files.read(tmp_path / name).pixels
+        assert pixels.shape == (8, 8, 3)
+        assert np.abs(pixels[4, 4].astype(int) - (200, 100, 50)).max() <= 2
+
+    @pytest.mark.parametrize("name", ["a.avif", "a.jp2", "a.bmp", "a.tga", "a.ppm"])
+    def test_what_else_pillow_reads(self, tmp_path, name):
+        image = Image.new("RGB", (8, 8), (200, 100, 50))
+        image.save(tmp_path / name, **({"quality": 98} if name == "a.avif" else {}))
+        pixels = files.read(tmp_path / name).pixels
+        assert np.abs(pixels[4, 4].astype(int) - (200, 100, 50)).max() <= 2
+
+    def test_palette_with_alpha(self, tmp_path):
+        image = Image.new("PA", (8, 8), (1, 77))
+        image.putpalette([0, 0, 0, 200, 100, 50])
+        image.save(tmp_path / "a.tif")
+        assert np.array_equal(files.read(tmp_path / "a.tif").pixels[4, 4], (200, 100, 50, 77))
+
+    @pytest.mark.parametrize("dtype", INTEGERS)
+    def test_zero_is_white(self, tmp_path, dtype):
+        top = np.iinfo(dtype).max
+        pixels = noise(SHAPES["grey"], dtype)
+        tifffile.imwrite(tmp_path / "a.tif", top - pixels, photometric="miniswhite")
+        assert same(files.read(tmp_path / "a.tif").pixels, pixels)
+
+    def test_other_numbers_become_floats_and_that_is_said(self, tmp_path):
+        tifffile.imwrite(tmp_path / "a.tif", np.full((4, 5), 16384, np.int16))
+        with pytest.warns(UserWarning, match=r"a\.tif: its int16 numbers become floats, 1 = full"):
+            pixels = files.read(tmp_path / "a.tif").pixels
+        assert same(pixels, np.full((4, 5), 16384 / 32767, np.float32))
 
     def test_deep_cmyk_loses_its_profile(self, tmp_path):
         """Its pixels come back as RGB, of which a CMYK profile says nothing."""
