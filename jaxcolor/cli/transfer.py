@@ -6,6 +6,14 @@ from pathlib import Path
 
 from jaxcolor.cli.common import add_overwrite, number, progress, read_mask, start_jax
 from jaxcolor.cli.matching import add_matching, finishing, matching
+from jaxcolor.cli.tables import (
+    add_tables,
+    check_outputs,
+    check_range,
+    check_tables,
+    save_json,
+    save_lut,
+)
 from jaxcolor.recipes import LIGHTNESS
 from jaxcolor.recipes.looks import style
 
@@ -19,9 +27,6 @@ EPILOG = """examples:
 
 Pictures are PNG, JPEG or TIFF, 8 or 16 bit; sizes may differ. The result has the source's size,
 depth, transparency and colour profile."""
-
-
-POOR = 40  # dB: a LUT further from its map than this shows it
 
 
 def add(commands, name: str) -> None:
@@ -67,48 +72,16 @@ def add(commands, name: str) -> None:
         help="no REFERENCE: spread the lightness of SOURCE evenly, keep its hues "
         "(--space lab or oklab)",
     )
-    parser.add_argument(
-        "--lut",
-        metavar="OUT.cube",
-        help="also write the change as a 3-D LUT for video and photo programs (ignores --mask)",
-    )
-    parser.add_argument(
-        "--lut-size",
-        type=number(2, 129, int),
-        default=33,
-        metavar="N",
-        help="grid points on each side of the LUT (default: 33; 65 is closer)",
-    )
+    add_tables(parser)
     add_overwrite(parser)
     parser.set_defaults(run=run, parser=parser)
 
 
 def check_usage(args: argparse.Namespace) -> None:
     """Combinations that mean nothing: exit 2."""
-    outputs = [Path(p).resolve() for p in (args.out, args.both, args.lut) if p]
+    outputs = [Path(p).resolve() for p in (args.out, args.both, args.lut, args.json) if p]
     if args.equalize:
-        if args.references:
-            args.parser.error("--equalize takes no REFERENCE")
-        if args.both or args.reference_mask:
-            args.parser.error("--equalize goes without --both and --reference-mask")
-        if args.method not in ("histogram", None) or args.look:
-            args.parser.error("--equalize is a histogram method: leave --method and --look out")
-        if args.rematch or (args.rounds or 1) > 1:
-            args.parser.error("--equalize has nothing to match again: no --rounds or --rematch")
-        if (
-            args.marginal != "balanced"
-            or args.counts
-            or any(
-                given is not None
-                for given in (args.reach, args.limits, args.blur, args.components, args.draw)
-            )
-        ):
-            args.parser.error(
-                "--equalize takes no --marginal, --reach, --range, --blur, --counts, --components "
-                "or --draw"
-            )
-        if args.space is not None and args.space not in LIGHTNESS:
-            args.parser.error(f"--equalize needs a space with lightness: {', '.join(LIGHTNESS)}")
+        _check_equalize(args)
     elif not args.references:
         args.parser.error("REFERENCE is missing (only --equalize goes without)")
     elif len(args.references) > 1 and (args.both or args.reference_mask):
@@ -117,10 +90,38 @@ def check_usage(args: argparse.Namespace) -> None:
         args.parser.error(f"{len(args.references)} references, but {len(args.weights)} weights")
     elif args.weights is not None and not any(args.weights):
         args.parser.error("all weights are 0")
-    if not args.equalize and matching(args).draw == "rand" and args.lut:
-        args.parser.error("--lut takes no --draw rand: a LUT gives equal colours one image")
+    asked = style(method="histogram") if args.equalize else matching(args)
+    if asked.draw == "rand" and (args.lut or args.json):
+        option = "--lut" if args.lut else "--json"
+        args.parser.error(f"{option} takes no --draw rand: there equal colours have one image")
+    check_tables(args, "equalize" if args.equalize else asked.method)
     if len(set(outputs)) < len(outputs):
         args.parser.error("two outputs have the same name")
+
+
+def _check_equalize(args: argparse.Namespace) -> None:
+    if args.references:
+        args.parser.error("--equalize takes no REFERENCE")
+    if args.both or args.reference_mask:
+        args.parser.error("--equalize goes without --both and --reference-mask")
+    if args.method not in ("histogram", None) or args.look:
+        args.parser.error("--equalize is a histogram method: leave --method and --look out")
+    if args.rematch or (args.rounds or 1) > 1:
+        args.parser.error("--equalize has nothing to match again: no --rounds or --rematch")
+    if (
+        args.marginal != "balanced"
+        or args.counts
+        or any(
+            given is not None
+            for given in (args.reach, args.limits, args.blur, args.components, args.draw)
+        )
+    ):
+        args.parser.error(
+            "--equalize takes no --marginal, --reach, --range, --blur, --counts, --components "
+            "or --draw"
+        )
+    if args.space is not None and args.space not in LIGHTNESS:
+        args.parser.error(f"--equalize needs a space with lightness: {', '.join(LIGHTNESS)}")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -130,8 +131,7 @@ def run(args: argparse.Namespace) -> None:
     files.check_output(args.out, args.overwrite)
     if args.both:
         files.check_output(args.both, args.overwrite)
-    if args.lut:
-        files.check_output(args.lut, args.overwrite, {".cube": "cube"})
+    check_outputs(args)
     with progress(4 + 2 * bool(args.both) + bool(args.lut), "transfer") as step:
         step("reading")
         source = files.read(args.source)
@@ -146,7 +146,9 @@ def run(args: argparse.Namespace) -> None:
         second = references, read_mask(args.reference_mask, matched, "the picture matched")
         written = _one_way(args, first, second, args.out, step)
         if args.both:
-            swapped = argparse.Namespace(**vars(args) | {"lut": None, "weights": None})
+            swapped = argparse.Namespace(
+                **vars(args) | {"lut": None, "json": None, "weights": None}
+            )
             written += _one_way(swapped, second, first, args.both, step)
     print("\n".join(written))
 
@@ -178,7 +180,9 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
 
     step("fitting")
     ([source], mask), (references, reference_mask) = first, second
-    own = view(source.pixels, mask, "source")
+    own = view(source.encoded, mask, "source")
+    if args.lut:
+        check_range(args.lut, own)
     if args.equalize:
         even = recipe.equalizer(own, space=args.space or "lab")
         change = Change(even, own, style(method="histogram", **finishing(args)).finish)
@@ -189,39 +193,20 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
     step("applying")
     result = change.at(args.strength)
     comparable = len(references) == 1 and mask is None and reference_mask is None
-    if comparable and further(source.pixels, shown(references[0]).pixels, result):
+    if comparable and further(source.encoded, shown(references[0]).pixels, result):
         warnings.warn(
             f"{out} is further from the colours of its reference than before: "
             "another --look or --method may suit these pictures better",
             stacklevel=2,
         )
     step("writing")
-    files.write(out, files.Picture(result, source.profile))
+    files.write(out, source.recolored(result))
     lines = [f"{out}: {result.shape[1]}x{result.shape[0]}"]
     if args.lut:
         step("baking the LUT")
-        lines += save_lut(change, args.strength, args.lut, args.lut_size)
+        lines += save_lut(change, args.strength, args.lut, args.lut_size, args.lut_1d)
+    if args.json:
+        lines += save_json(change, args.strength, args.json)
+    if source.linear and (args.lut or args.json):
+        lines.append(f"{args.lut or args.json}: for encoded values; {args.source} is linear light")
     return lines
-
-
-def save_lut(change, strength: float, path: str, size: int) -> list[str]:
-    """Bake the map of a `Change`, measure on its picture, write; returns what to tell."""
-    from jaxcolor.image import bake
-    from jaxcolor.recipes.finish import blend
-
-    color_map = blend(change.color_map, strength)
-    table = bake.bake(color_map, size, picture=change.picture)
-    decibels, worst, delta_e = bake.bake_error(table, color_map, change.picture)
-    table.save(path, title=Path(path).stem)
-    if decibels < POOR:
-        warnings.warn(
-            f"{path}: {decibels:.1f} dB from the map on this picture, {POOR} would be safe: the "
-            "map is too steep for it; --blur 0.07, a larger --lut-size or --look natural help",
-            stacklevel=2,
-        )
-    told = (
-        f"{path}: {size}x{size}x{size}, {decibels:.1f} dB from the map on this picture, "
-        f"at most {worst * 255:.1f} of 255 levels and {delta_e:.1f} CIEDE2000 off"
-    )
-    smoothed = f"{path}: the map of colours alone; smoothing (--smooth) is not in it"
-    return [told] if change.how.smooth == "none" else [told, smoothed]

@@ -73,8 +73,7 @@ def bake_curves(
 
     Args:
         color_map: a function on encoded RGB (n, 3), each channel out a function of itself alone.
-        size: 2..65536; with 4081 = 16 x 255 + 1 every 8-bit level has an entry of its own, with
-            65536 every 16-bit one, so that on such pictures it is exact to rounding.
+        size: 2..65536; `entries` says how many are exact on a picture.
         domain: as for `bake`.
 
     Raises:
@@ -102,6 +101,11 @@ def bake_curves(
     knots = np.linspace(low, high, size, dtype=np.float32)
     by_channel = [evaluate(color_map, np.repeat(knots[:, c : c + 1], 3, 1))[:, c] for c in range(3)]
     return Curves(jnp.asarray(np.stack(by_channel, 1)), jnp.asarray(limits))
+
+
+def entries(picture: Pixels) -> int:
+    """Of curves such that each level of a picture has an entry of its own: no interpolation."""
+    return 16 * 255 + 1 if picture.color.dtype == np.uint8 else LONGEST
 
 
 def _limits(domain: ArrayLike | None) -> np.ndarray:

@@ -100,7 +100,7 @@ WRONG = {
     "one file for two": (("transfer", A, B, *OUT, "--both", "./x/../out.png"), "the same name"),
     "lut without action": (("lut",), "required: ACTION"),
     "misspelt action": (("lut", "aply", A, "a.cube", *OUT), "'aply'"),
-    "lut without cube": (("lut", "apply", A, *OUT), "LUT.cube"),
+    "lut without table": (("lut", "apply", A, *OUT), "LUT"),
     "misspelt interpolation": (
         ("lut", "apply", A, "a.cube", *OUT, "--interpolation", "trilinaer"),
         "did you mean 'trilinear'",
