@@ -154,23 +154,28 @@ def _mixture(color_map: MixtureMap) -> dict[str, Any]:
 
 
 def _linear_map(matrix: np.ndarray, offset: tuple[float, ...] = (0.0, 0.0, 0.0)) -> maps.Affine:
-    return maps.Affine(jnp.asarray(matrix, float), jnp.asarray(offset, float))
+    return maps.Affine(*_exactly(matrix, offset))
 
 
 def _curve(name: str, low: float, high: float, slopes: tuple[float, float]) -> Curve:
-    return Curve(name, jnp.asarray([low, high], float), jnp.asarray(slopes, float))
+    return Curve(name, *_exactly((low, high), slopes))
+
+
+def _exactly(*numbers) -> list[Any]:
+    """Leaves that keep all their digits where JAX has no float64; maps cast them when called."""
+    return [np.asarray(one, np.float64) for one in numbers]
 
 
 def _ways(space: maps.Space) -> tuple[Chain, Chain]:
     """A colour space's encoding and decoding, in parts that `steps` knows."""
     light, rgb = Curve("srgb_to_linear"), Curve("linear_to_srgb")
-    if isinstance(space, spaces.Srgb):
+    if type(space) is spaces.Srgb:
         return Chain(()), Chain(())
-    if isinstance(space, spaces.Linear):
+    if type(space) is spaces.Linear:
         return Chain((light,)), Chain((rgb,))
-    if isinstance(space, spaces.Lab):
+    if type(space) is spaces.Lab:
         return _lab(light, rgb)
-    if isinstance(space, spaces.Oklab):
+    if type(space) is spaces.Oklab:
         to_lms, to_lab = _linear_map(spaces._OKLAB_LMS), _linear_map(spaces._OKLAB)
         back = _linear_map(np.linalg.inv(spaces._OKLAB_LMS))
         from_lab = _linear_map(np.linalg.inv(spaces._OKLAB))
@@ -178,7 +183,7 @@ def _ways(space: maps.Space) -> tuple[Chain, Chain]:
             Chain((light, to_lms, Curve("cbrt"), to_lab)),
             Chain((from_lab, Curve("cube"), back, rgb)),
         )
-    if isinstance(space, spaces.LAlphaBeta):
+    if type(space) is spaces.LAlphaBeta:
         return _lalphabeta(space, light, rgb)
     raise ValueError(f"no JSON holds a map in the space {type(space).__name__}: write a LUT")
 
@@ -275,12 +280,12 @@ def _part(step: dict[str, Any]) -> maps.ColorMap:
     law = _array(step, "weights", k), _array(step, "means", k, 3)
     source = GaussianMixture(*law, _array(step, "covariances", k, 3, 3))
     images = _array(step, "matrices", k, 3, 3), _array(step, "offsets", k, 3)
-    shares = jnp.ones(k, images[0].dtype)
+    [shares] = _exactly(np.ones(k))
     return MixtureMap(source, jnp.arange(k), shares, *images, jax.random.key(0), "mean")
 
 
-def _array(step: dict[str, Any], name: str, *shape: int) -> Array:
+def _array(step: dict[str, Any], name: str, *shape: int) -> Any:
     array = np.asarray(step[name])
     if array.shape != shape or array.dtype.kind not in "if" or not np.isfinite(array).all():
         raise ValueError(f'"{name}" must be finite numbers of the shape {shape}')
-    return jnp.asarray(array, float)
+    return _exactly(array)[0]
