@@ -25,8 +25,11 @@ EPILOG = """examples:
   jaxcolor transfer frame.jpg mood1.jpg mood2.jpg -o mixed.jpg --weights 2 1
   jaxcolor transfer holiday.jpg sunset.json -o warm.jpg         # see jaxcolor palette --help
 
-Pictures are PNG, JPEG or TIFF, 8 or 16 bit; sizes may differ. The result has the source's size,
-depth, transparency and colour profile."""
+Pictures are PNG, JPEG, TIFF or WebP, 8 or 16 bit or floats; sizes may differ. The result has the
+source's size, depth, transparency, colour profile and EXIF data. OpenEXR and HDR hold linear light:
+it is matched on the curve of sRGB, continued below 0 and above 1, and nothing of it is clipped. An
+animated GIF, PNG or WebP gets one map for all its frames, and is smoothed frame by frame, in one
+round; OUT is .gif, .png or .webp then."""
 
 
 def add(commands, name: str) -> None:
@@ -126,8 +129,12 @@ def _check_equalize(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> None:
     check_usage(args)
-    from jaxcolor.image import files
+    from jaxcolor.image import animation, files
 
+    if animation.is_animated(args.source):
+        from jaxcolor.cli.animation import run_animation
+
+        return run_animation(args)
     files.check_output(args.out, args.overwrite)
     if args.both:
         files.check_output(args.both, args.overwrite)
@@ -137,7 +144,7 @@ def run(args: argparse.Namespace) -> None:
         source = files.read(args.source)
         files.check_alpha(args.out, source)
         start_jax()
-        references = _read_references(args)
+        references = read_references(args)
         if args.both:
             files.check_alpha(args.both, references[0])
         # all is read and checked before anything is written
@@ -153,7 +160,7 @@ def run(args: argparse.Namespace) -> None:
     print("\n".join(written))
 
 
-def _read_references(args: argparse.Namespace) -> list:
+def read_references(args: argparse.Namespace) -> list:
     """Pictures and palettes, these where nothing asks for a picture."""
     from jaxcolor.recipes.palette import Palette
     from jaxcolor.recipes.references import read
@@ -168,14 +175,9 @@ def _read_references(args: argparse.Namespace) -> list:
 def _one_way(args, first, second, out: str, step) -> list[str]:
     """Fit, apply, write; returns what to tell. Both are pictures, or palettes to be matched, with
     the mask of the one."""
-    import jax
-
     from jaxcolor.image import files
     from jaxcolor.image.pixels import view
-    from jaxcolor.recipes import transfer as recipe
-    from jaxcolor.recipes.finish import Change
-    from jaxcolor.recipes.look import Look
-    from jaxcolor.recipes.references import convert, seen, shown
+    from jaxcolor.recipes.references import convert, shown
     from jaxcolor.recipes.score import further
 
     step("fitting")
@@ -183,13 +185,8 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
     own = view(source.encoded, mask, "source")
     if args.lut:
         check_range(args.lut, own)
-    if args.equalize:
-        even = recipe.equalizer(own, space=args.space or "lab")
-        change = Change(even, own, style(method="histogram", **finishing(args)).finish)
-    else:
-        references = [convert(one, source.profile) for one in references]
-        look = Look([seen(one, reference_mask) for one in references], args.weights)
-        change = recipe.change(own, look, matching(args), key=jax.random.key(args.seed))
+    references = [convert(one, source.profile) for one in references]
+    change = fitted(args, own, references, reference_mask)
     step("applying")
     result = change.at(args.strength)
     comparable = len(references) == 1 and mask is None and reference_mask is None
@@ -210,3 +207,19 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
     if source.linear and (args.lut or args.json):
         lines.append(f"{args.lut or args.json}: for encoded values; {args.source} is linear light")
     return lines
+
+
+def fitted(args: argparse.Namespace, own, references: list, reference_mask):
+    """The `Change` that the options ask for, of a view; references are in its encoding."""
+    import jax
+
+    from jaxcolor.recipes import transfer as recipe
+    from jaxcolor.recipes.finish import Change
+    from jaxcolor.recipes.look import Look
+    from jaxcolor.recipes.references import seen
+
+    if args.equalize:
+        even = recipe.equalizer(own, space=args.space or "lab")
+        return Change(even, own, style(method="histogram", **finishing(args)).finish)
+    look = Look([seen(one, reference_mask) for one in references], args.weights)
+    return recipe.change(own, look, matching(args), key=jax.random.key(args.seed))

@@ -7,7 +7,7 @@ from image.profiles import display_p3
 from image.samples import ramp
 from PIL import Image
 
-from jaxcolor.image import files
+from jaxcolor.image import animation, files
 
 QUICK = ("--method", "gaussian")
 
@@ -128,3 +128,77 @@ class TestLight:
         files.write(tmp_path / "bad.exr", files.Picture(pixels, linear=True))
         line = refused("transfer", tmp_path / "bad.exr", pair[0], "-o", tmp_path / "out.exr")
         assert "NaN or infinite values" in line
+
+
+class TestAnimations:
+    @pytest.fixture
+    def film(self, small, tmp_path):
+        """A photograph over which a square moves, and a hole; four frames, three turns."""
+        path, shown = tmp_path / "film.gif", []
+        ground = np.asarray(Image.fromarray(small[0]).quantize(40).convert("RGB"))
+        for k in range(4):
+            frame = np.dstack([ground, np.full(ground.shape[:2], 255, np.uint8)])
+            frame[5:15, 10 * k : 10 * k + 10, :3] = 250 - 60 * k
+            frame[30:35, 10 * k : 10 * k + 10] = 0
+            shown.append(frame)
+        how = animation.Timing((60, 40), (100, 50, 200, 70), 3)
+        animation.write(path, shown, how, np.concatenate(shown))
+        return path
+
+    @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+    @pytest.mark.parametrize("how", [QUICK, ()], ids=["gaussian", "natural"])
+    def test_one_map(self, done, pair, film, tmp_path, suffix, how):
+        out = tmp_path / f"out{suffix}"
+        text = done("transfer", film, pair[1], "-o", out, *how)
+        assert text == f"{out}: 60x40, 4 frames\n"
+        assert animation.timing(out) == animation.timing(film)
+        before, after = (np.stack(list(animation.frames(path))) for path in (film, out))
+        assert np.array_equal(before[..., 3], after[..., 3])
+        still = (np.ptp(before, axis=0) == 0).all(-1)
+        still[3:17] = still[28:37] = False  # around what moves the filter changes
+        spread = np.ptp(after[:, still, :3].astype(int), axis=0)
+        # a map of colours alone does not flicker at all, and hardly with smoothing
+        assert spread.max() == 0 if how else spread.mean() < 4
+        seen = before[..., 3] > 0
+        goal = np.asarray(Image.open(pair[1])).reshape(-1, 3).mean(0)
+        gaps = [np.abs(x[seen][:, :3].mean(0) - goal).max() for x in (before, after)]
+        assert gaps[1] < 0.5 * gaps[0]
+
+    def test_equals_the_map_of_a_still(self, done, pair, film, tmp_path, load):
+        """By its LUT on one frame."""
+        out, cube = tmp_path / "out.png", tmp_path / "out.cube"
+        done("transfer", film, pair[1], "-o", out, "--lut", cube, "--lut-size", 65, *QUICK)
+        frame = list(animation.frames(film))[2]
+        Image.fromarray(frame).save(tmp_path / "frame.png")
+        done("lut", "apply", tmp_path / "frame.png", cube, "-o", tmp_path / "still.png")
+        gap = list(animation.frames(out))[2].astype(int) - load(tmp_path / "still.png")
+        assert np.abs(gap[frame[..., 3] > 0]).max() <= 1
+
+    def test_mask(self, done, pair, film, save, tmp_path):
+        mask = np.zeros((40, 60), np.uint8)
+        mask[:, 30:] = 255
+        out = tmp_path / "out.png"
+        done("transfer", film, pair[1], "-o", out, "--mask", save("mask.png", mask), *QUICK)
+        for before, after in zip(animation.frames(film), animation.frames(out), strict=True):
+            assert np.array_equal(before[:, :30], after[:, :30])
+            assert (before[:, 30:] != after[:, 30:]).any()
+
+    def test_what_is_refused(self, cli, refused, pair, film, tmp_path):
+        line = refused("transfer", film, pair[1], "-o", tmp_path / "out.jpg")
+        assert line.endswith("unknown file type; use one of .gif, .png, .webp")
+        out = ("-o", tmp_path / "out.gif")
+        for extra, word in (
+            (("--both", tmp_path / "b.png"), "--both takes still pictures"),
+            (("--smooth", "guided", "--rounds", "2"), "no --rounds"),
+            (("--smooth", "guided", "--rematch"), "no --rematch"),
+        ):
+            answer = cli("transfer", film, pair[1], *out, *extra)
+            assert answer.code == 2
+            assert f"{film} is an animation" in answer.line
+            assert word in answer.line
+        assert "unknown file type" in refused("transfer", pair[0], pair[1], *out)
+
+    def test_as_a_reference_it_is_its_first_frame(self, cli, pair, film, tmp_path):
+        answer = cli("transfer", pair[0], film, "-o", tmp_path / "out.png", *QUICK)
+        assert answer.code == 0
+        assert answer.err.endswith(f"{film}: has 4 frames, of which the first is read\n")

@@ -1,0 +1,176 @@
+"""Animated GIF, PNG and WebP: frames one at a time, with their times."""
+
+import struct
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from jaxcolor.image.files import aside
+
+FORMATS = {".gif": "GIF", ".png": "PNG", ".webp": "WEBP"}
+_COLORS = 255  # of a GIF, and one for what is transparent
+_POOLED = 1 << 22  # pixels that stand for all frames
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How an animation runs.
+
+    Attributes:
+        size: width, height.
+        durations: of each frame, in milliseconds.
+        plays: how often it is played; 0 for ever.
+        profile: the ICC profile's bytes, or None, which means sRGB.
+    """
+
+    size: tuple[int, int]
+    durations: tuple[float, ...]
+    plays: int
+    profile: bytes | None = None
+
+    def __len__(self) -> int:
+        return len(self.durations)
+
+
+def is_animated(path: str | PathLike) -> bool:
+    """Whether a file holds an animation that can be read; what is no picture at all does not."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                known = image.format in FORMATS.values()
+                return known and getattr(image, "n_frames", 1) > 1
+    except Exception:  # whoever reads it will say what is wrong
+        return False
+
+
+def timing(path: str | PathLike) -> Timing:
+    """How an animation runs; it is decoded once for that.
+
+    Raises:
+        ValueError: a damaged file.
+        OSError: where it cannot be opened.
+    """
+    durations = []
+    with _opened(path) as image:
+        # a GIF counts the turns after the first; one that does not say is played once
+        loop = image.info.get("loop")
+        plays = 1 if loop is None else loop
+        if image.format == "GIF" and loop:
+            plays = loop + 1
+        profile, size = image.info.get("icc_profile") or None, image.size
+        for _ in _seek(path, image):
+            durations.append(float(image.info.get("duration") or 0))
+    return Timing(size, tuple(durations), plays, profile)
+
+
+def frames(path: str | PathLike) -> Iterator[np.ndarray]:
+    """Every frame (H, W, 4) as it is seen, uint8, straight alpha; errors as `timing`."""
+    with _opened(path) as image:
+        for _ in _seek(path, image):
+            yield np.asarray(image.convert("RGBA"))
+
+
+def _opened(path: str | PathLike) -> Image.Image:
+    try:
+        return Image.open(path)
+    except Image.UnidentifiedImageError as error:
+        raise ValueError(f"{path}: damaged or not a picture") from error
+
+
+def _seek(path: str | PathLike, image: Any) -> Iterator[None]:
+    """Stop at every frame; the still that an animated PNG may have beside them is none."""
+    try:
+        for index in range(int(getattr(image, "default_image", False)), image.n_frames):
+            image.seek(index)
+            image.load()
+            yield
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(f"{path}: damaged ({error})") from error
+
+
+def pooled(path: str | PathLike, how: Timing, most: int = 16) -> np.ndarray:
+    """Up to `most` frames, evenly over the whole, one below the other: (k H, W, 4) uint8."""
+    room = max(1, _POOLED // (how.size[0] * how.size[1]))
+    count = min(len(how), most, room)
+    wanted = set(np.linspace(0, len(how) - 1, count).round().astype(int))
+    return np.concatenate([one for k, one in enumerate(frames(path)) if k in wanted])
+
+
+def write(
+    path: str | PathLike, pictures: Iterable[np.ndarray], how: Timing, sample: np.ndarray
+) -> None:
+    """Write an animation, complete or not at all; the suffix decides the format.
+
+    PNG holds the frames exactly, WebP all that is seen of them. A GIF has one set of 255 colours
+    for all frames: those of `sample`, or, where it has more, a choice of them; each pixel takes the
+    nearest, so what stands still does not flicker, and alpha below one half becomes transparent.
+
+    Args:
+        path: .gif, .png or .webp.
+        pictures: frames (H, W, 4) uint8, as many as `how` has durations.
+        sample: (n, W, 4) uint8 some of them, one below the other, for the colours of a GIF.
+
+    Raises:
+        ValueError: an unknown suffix.
+        OSError: where the disk says no.
+    """
+    path = Path(path)
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"{path}: an animation needs one of {', '.join(FORMATS)}")
+    options: dict[str, Any] = {"duration": [round(one) for one in how.durations]}
+    if how.profile is not None and kind != "GIF":
+        options["icc_profile"] = how.profile
+    if kind == "GIF":
+        options |= {"optimize": False, "transparency": _COLORS}
+        # a pixel may become transparent again: every frame begins with nothing
+        options |= {"disposal": 2} if (sample[..., 3] < 128).any() else {}
+        options |= {} if how.plays == 1 else {"loop": max(how.plays - 1, 0)}
+        images = _indexed(pictures, _palette(sample))
+    else:
+        options["loop"] = how.plays
+        options |= {"lossless": True, "exact": True} if kind == "WEBP" else {"blend": 0}
+        images = (Image.fromarray(one) for one in pictures)
+    images = iter(images)
+    first = next(images)
+    # Pillow looks at the frames of a PNG twice
+    others = list(images) if kind == "PNG" else images
+    with aside(path) as temporary:
+        first.save(temporary, kind, save_all=True, append_images=others, **options)
+
+
+def _palette(sample: np.ndarray) -> np.ndarray:
+    """(k, 3) uint8 the colours of a GIF, k <= 255."""
+    opaque = sample[sample[..., 3] >= 128][:, :3]
+    if not len(opaque):
+        return np.zeros((1, 3), np.uint8)
+    distinct = np.unique(opaque, axis=0)
+    if len(distinct) <= _COLORS:
+        return distinct
+    picture = Image.fromarray(opaque[None])
+    chosen = picture.quantize(_COLORS, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
+    return np.array((chosen.getpalette() or [])[: 3 * _COLORS], np.uint8).reshape(-1, 3)
+
+
+def _indexed(pictures: Iterable[np.ndarray], palette: np.ndarray) -> Iterator[Image.Image]:
+    """Frames of indices into the palette."""
+    from scipy.spatial import KDTree  # most commands need none
+
+    nearest = KDTree(palette.astype(np.float32))
+    for picture in pictures:
+        packed = picture[..., :3].astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
+        keys, place = np.unique(packed, return_inverse=True)
+        colors = np.stack([keys & 255, keys >> 8 & 255, keys >> 16], 1).astype(np.float32)
+        index = np.asarray(nearest.query(colors)[1], np.uint8)[place].reshape(packed.shape)
+        image = Image.fromarray(np.where(picture[..., 3] < 128, _COLORS, index).astype(np.uint8))
+        image.putpalette(palette.tobytes().ljust(768, b"\0"))
+        yield image
