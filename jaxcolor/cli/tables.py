@@ -59,10 +59,11 @@ def size_for(path: str, asked: int | None) -> int:
     """
     size = asked or (64 if is_hald(path) else 33)
     if is_hald(path) and size not in SQUARES:
-        one, other = sorted(sorted(SQUARES, key=lambda square: abs(square - size))[:2])
+        below = [str(square) for square in SQUARES if square < size]
+        above = [str(square) for square in SQUARES if square > size]
         raise ValueError(
             f"{path}: a HaldCLUT has a square of points on each side, not {size}: "
-            f"{one} or {other}, say"
+            f"{' or '.join(below[-1:] + above[:1])}, say"
         )
     return size
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxcolor.image import INTERPOLATIONS, lut
-from jaxcolor.image.bake import STAY, bake, bake_error
+from jaxcolor.image.bake import STAY, bake, bake_curves, bake_error, covering, entries
 from jaxcolor.image.pixels import from_float, view
 from jaxcolor.image.spaces import Lab
 from jaxcolor.lattice import corners
@@ -178,3 +178,86 @@ def test_in_double_precision(picture, x64):
         np.testing.assert_allclose(
             bake(SHEAR, 5, picture=picture / 255).table, single.table, atol=1e-6
         )
+
+
+# other domains, channels by themselves
+
+
+WIDE = np.array([[-0.5, 0, 0], [4, 2, 1]], np.float32)
+
+
+@pytest.mark.parametrize("fit", [False, True])
+def test_a_wider_domain(fit):
+    x = RNG.uniform(*WIDE, (60, 80, 3)).astype(np.float32)
+    baked = bake(SHEAR, 9, picture=x if fit else None, domain=WIDE)
+    np.testing.assert_array_equal(baked.domain, WIDE)
+    # affine: exact, up to 4, and nothing is clipped when it is measured
+    assert bake_error(baked, SHEAR, x).worst < 1e-5
+    assert bake_error(bake(SHEAR, 9), SHEAR, x).worst > 2
+
+
+def test_a_wider_domain_is_fitted_too():
+    x = RNG.uniform(*WIDE, (60, 80, 3)).astype(np.float32)
+    sampled, fitted = (
+        bake_error(bake(CURVED, 9, picture=p, domain=WIDE), CURVED, x).decibels for p in (None, x)
+    )
+    assert fitted > sampled + 2
+
+
+def test_the_domain_covers_what_counts():
+    x = np.full((4, 5, 4), 0.5, np.float32)
+    x[0, 0] = [-1, 0.5, 2, 1]
+    x[1, 1] = [9, 9, 9, 0]  # not seen
+    np.testing.assert_array_equal(covering(view(x)), [[-1, 0, 0], [1, 1, 2]])
+    np.testing.assert_array_equal(covering(view(x[2:])), [[0] * 3, [1] * 3])
+    np.testing.assert_array_equal(covering(view(np.zeros((2, 2), np.uint8))), [[0] * 3, [1] * 3])
+
+
+def test_empty_domains_are_refused():
+    for domain in (np.zeros((2, 3)), WIDE[::-1], np.ones(2)):
+        for make in (bake, bake_curves):
+            with pytest.raises(ValueError, match="the least below the greatest"):
+                make(CURVED, 5, domain=domain)
+
+
+def by_channel(colors):
+    return jnp.stack([colors[:, 0] ** 2, 1 - colors[:, 1], jnp.sin(9 * colors[:, 2])], 1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_curves_are_exact_at_every_level(dtype):
+    picture = RNG.integers(0, np.iinfo(dtype).max + 1, (60, 80, 3)).astype(dtype)
+    curves = bake_curves(by_channel, entries(view(picture)))
+    assert curves.size >= 1024
+    assert bake_error(curves, by_channel, picture).worst < 1e-6
+
+
+def test_curves_over_a_wider_domain():
+    x = RNG.uniform(*WIDE, (60, 80, 3)).astype(np.float32)
+    curves = bake_curves(by_channel, 4081, domain=WIDE)
+    assert bake_error(curves, by_channel, x).worst < 1e-4
+
+
+def test_curves_of_maps_that_mix_channels_are_refused():
+    for color_map in (CURVED, SHEAR):
+        with pytest.raises(ValueError, match=r"mixes channels \(one changes by up to \d"):
+            bake_curves(color_map)
+    for size in (1, 65537):
+        with pytest.raises(ValueError, match="65536"):
+            bake_curves(by_channel, size)
+
+
+def test_the_greatest_difference_in_ciede2000(picture):
+    """By another implementation, colour by colour."""
+    from coloraide import Color
+
+    baked = bake(CURVED, 5)
+    found = bake_error(baked, CURVED, picture[:9, :9]).delta_e
+    x = jnp.asarray(picture[:9, :9].reshape(-1, 3) / np.float32(255))
+    exact, ours = (np.clip(f(x), 0, 1).astype(float) for f in (CURVED, baked))
+    expected = max(
+        Color("srgb", a).delta_e(Color("srgb", b), method="2000")
+        for a, b in zip(exact.tolist(), ours.tolist(), strict=True)
+    )
+    assert expected > 1
+    assert found == pytest.approx(expected, rel=0.02)  # of the D50 white there, D65 here

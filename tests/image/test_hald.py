@@ -200,7 +200,7 @@ def check_played(theirs, ours, color_map, picture, rounded=0.0):
 @pytest.mark.parametrize(("number", "method", "size"), CASES)
 def test_ffmpeg_plays_cubes_as_we_do(tmp_path, pictures, fitted, number, method, size):
     picture, color_map = pictures[number], fitted(number, method)
-    baked = bake(color_map, size, picture=picture)
+    baked = bake(color_map, size)
     baked.save(tmp_path / "x.cube")
     for interpolation in INTERPOLATIONS:
         ours = lut.interpolated(lut.load(tmp_path / "x.cube"), interpolation)
