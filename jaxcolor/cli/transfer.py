@@ -4,6 +4,7 @@ import argparse
 import warnings
 from pathlib import Path
 
+from jaxcolor.cli.bands import add_bands, check_bands, run_bands
 from jaxcolor.cli.common import add_overwrite, number, progress, read_mask, start_jax
 from jaxcolor.cli.matching import add_matching, finishing, matching
 from jaxcolor.cli.tables import (
@@ -75,6 +76,7 @@ def add(commands, name: str) -> None:
         help="no REFERENCE: spread the lightness of SOURCE evenly, keep its hues "
         "(--space lab or oklab)",
     )
+    add_bands(parser)
     add_tables(parser)
     add_overwrite(parser)
     parser.set_defaults(run=run, parser=parser)
@@ -98,6 +100,7 @@ def check_usage(args: argparse.Namespace) -> None:
         option = "--lut" if args.lut else "--json"
         args.parser.error(f"{option} takes no --draw rand: there equal colours have one image")
     check_tables(args, "equalize" if args.equalize else asked.method)
+    check_bands(args)
     if len(set(outputs)) < len(outputs):
         args.parser.error("two outputs have the same name")
 
@@ -129,6 +132,8 @@ def _check_equalize(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> None:
     check_usage(args)
+    if args.bands:
+        return run_bands(args)
     from jaxcolor.image import animation, files
 
     if animation.is_animated(args.source):
@@ -143,6 +148,12 @@ def run(args: argparse.Namespace) -> None:
         step("reading")
         source = files.read(args.source)
         files.check_alpha(args.out, source)
+        if source.beside and source.beside.kind == "TIFF":
+            warnings.warn(
+                f"{args.source}: channels {', '.join(source.beside.names)} are left as they are; "
+                "--bands matches them too",
+                stacklevel=2,
+            )
         start_jax()
         references = read_references(args)
         if args.both:

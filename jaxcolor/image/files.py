@@ -29,7 +29,7 @@ _OPTIONS = {
     "TIFF": {"compression": "tiff_lzw"},
     "WEBP": {"lossless": True, "exact": True},
 }
-_PNG, _TIFF = b"\x89PNG", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG = b"\x89PNG"
 FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -139,7 +139,7 @@ def _described(path: Path, head: bytes, info: dict, told: list[str]) -> tuple[di
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            if head[:4] in _TIFF:
+            if metadata.is_tiff(head[:4]):
                 # whoever reads its pixels turns them
                 exif, xmp = metadata.from_tiff(path)
             elif "Raw profile type exif" in info:  # as ImageMagick writes PNG
@@ -152,7 +152,7 @@ def _described(path: Path, head: bytes, info: dict, told: list[str]) -> tuple[di
             exif = None
     if xmp is not None:
         xmp, other = metadata.upright_xmp(xmp)
-        turn = other if turn == 1 and head[:4] not in _TIFF else turn
+        turn = other if turn == 1 and not metadata.is_tiff(head[:4]) else turn
     return {"exif": exif or None, "xmp": xmp or None}, turn
 
 

@@ -12,7 +12,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_ORIENTATION, _XMP, _INTEROP = 274, 700, 40965
+_ORIENTATION, _XMP, _INTEROP, _NODATA = 274, 700, 40965, 42113
 _THUMBNAIL = (513, 514)  # where it is, how long it is
 _GROUPS = (34665, 34853)  # of a camera, of a place: directories within the directory
 # the tags of a TIFF that do not describe how its pixels are stored
@@ -98,17 +98,38 @@ def upright_xmp(packet: bytes) -> tuple[bytes, int]:
     return re.sub(pattern, rb"\g<1>1", packet), int(found[2]) if found else 1
 
 
+def is_tiff(head: bytes) -> bool:
+    """By its first four bytes; BigTIFF too."""
+    return head in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def nodata(path: Path) -> float | None:
+    """The value that stands for nothing, by GDAL's tag of a TIFF file."""
+    with path.open("rb") as file:
+        text = _directory(file)[0].get(_NODATA)
+    try:
+        return None if text is None else float(str(text).strip(" \0"))
+    except ValueError:
+        return None
+
+
+def _directory(file: BinaryIO) -> tuple[ImageFileDirectory_v2, bytes]:
+    """The first of a TIFF file, and the file's head."""
+    head = file.read(8)
+    head += file.read(8) if head[2:4] in (b"+\0", b"\0+") else b""
+    whole = ImageFileDirectory_v2(head)
+    file.seek(whole.next)
+    whole.load(file)
+    return whole, head
+
+
 def from_tiff(path: Path) -> tuple[bytes | None, bytes | None]:
     """What a TIFF file says of its picture, as an EXIF block and an XMP packet.
 
     Errors are those of a broken file, of several types.
     """
     with path.open("rb") as file:
-        head = file.read(8)
-        head += file.read(8) if head[2:4] in (b"+\0", b"\0+") else b""  # BigTIFF
-        whole = ImageFileDirectory_v2(head)
-        file.seek(whole.next)
-        whole.load(file)
+        whole, head = _directory(file)
         kept = _descriptive(whole, file, head)
     packet = whole.get(_XMP)
     # not one byte is an XMP packet; what Pillow took for numbers is not either

@@ -1,13 +1,16 @@
 """What the commands make of files: nothing in them is lost, whatever their kind."""
 
+import jax
 import numpy as np
 import pytest
+import tifffile
 from image import camera
 from image.profiles import display_p3
 from image.samples import ramp
 from PIL import Image
 
-from jaxcolor.image import animation, files
+from jaxcolor.image import animation, files, raster
+from jaxcolor.recipes import bands
 
 QUICK = ("--method", "gaussian")
 
@@ -202,3 +205,98 @@ class TestAnimations:
         answer = cli("transfer", pair[0], film, "-o", tmp_path / "out.png", *QUICK)
         assert answer.code == 0
         assert answer.err.endswith(f"{film}: has 4 frames, of which the first is read\n")
+
+
+class TestBands:
+    """Satellite scenes: bands, gaps, a place on the map."""
+
+    TAGS = (
+        (33550, "d", 3, (10.0, 10.0, 0.0), True),
+        (33922, "d", 6, (0.0, 0.0, 0.0, 699_960.25, 5_300_040.0, 0.0), True),
+        (34735, "H", 8, (1, 1, 0, 1, 1024, 0, 1, 1), True),
+        (42113, "s", 0, "0", True),
+    )
+
+    def scene(self, path, seed=0, dtype="uint16", tags=TAGS, count=6, hole=0):
+        rng = np.random.default_rng(seed)
+        mixing = np.random.default_rng(7).normal(0, 1, (count, count)) * 200
+        bands = 3000 + 1000 * seed + rng.normal(0, 1, (40, 50, count)) @ mixing
+        bands[:5] = hole
+        how = {"photometric": "minisblack", "planarconfig": "contig"}
+        tifffile.imwrite(path, bands.astype(dtype), extratags=tags, **how)
+        return bands.astype(dtype)
+
+    @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
+    def test_all_bands(self, done, tmp_path, dtype):
+        paths = [tmp_path / f"{name}.tif" for name in ("source", "reference", "out")]
+        source, reference = (self.scene(path, k, dtype) for k, path in enumerate(paths[:2]))
+        text = done("transfer", *paths[:2], "-o", paths[2], "--bands")
+        assert text == f"{paths[2]}: 50x40, 6 bands of {dtype}, nodata 0\n"
+        with tifffile.TiffFile(paths[2]) as tiff:
+            for code, _, _, value, _ in self.TAGS:
+                assert tiff.pages[0].tags[code].value == value
+        result = raster.read(paths[2]).bands
+        assert np.array_equal(result, bands.transfer(source, reference, nodata=0))
+        assert (result[:5] == 0).all()
+        gap = result[5:].mean((0, 1)) - reference[5:].mean((0, 1))
+        assert np.abs(gap).max() < 40
+
+    def test_options(self, done, tmp_path):
+        paths = [tmp_path / f"{name}.tif" for name in ("source", "reference", "out")]
+        source, reference = (self.scene(path, k, tags=()) for k, path in enumerate(paths[:2]))
+        how = ("--method", "sliced", "--strength", "0.5", "--seed", "3", "--blur", "0.1")
+        done("transfer", *paths[:2], "-o", paths[2], "--bands", "--nodata", "0", *how)
+        wanted = bands.transfer(
+            source, reference, method="sliced", strength=0.5, key=jax.random.key(3), blur=0.1,
+            nodata=0,
+        )  # fmt: skip
+        assert np.array_equal(raster.read(paths[2]).bands, wanted)
+
+    def test_nan(self, done, refused, tmp_path):
+        paths = [tmp_path / f"{name}.tif" for name in ("source", "reference", "out")]
+        for k, path in enumerate(paths[:2]):
+            self.scene(path, k, "float32", tags=(), hole=np.nan)
+        command = ("transfer", *paths[:2], "-o", paths[2], "--bands")
+        assert "holds NaN or infinite values; nodata (nan)" in refused(*command)
+        assert done(*command, "--nodata", "nan").endswith("6 bands of float32, nodata nan\n")
+        result = raster.read(paths[2]).bands
+        assert np.isnan(result[:5]).all()
+        assert np.isfinite(result[5:]).all()
+
+    def test_without_it_only_the_picture_changes(self, cli, pair, tmp_path):
+        path, out = tmp_path / "source.tif", tmp_path / "out.tif"
+        source = self.scene(path)
+        answer = cli("transfer", path, pair[0], "-o", out, *QUICK)
+        assert answer.code == 0
+        assert "are left as they are; --bands matches them too" in answer.err
+        result = raster.read(out).bands
+        assert np.array_equal(result[..., 3:], source[..., 3:])
+        assert (result[..., :3] != source[..., :3]).any()
+
+    def test_what_is_refused(self, cli, refused, pair, tmp_path):
+        path, three = tmp_path / "source.tif", tmp_path / "three.tif"
+        self.scene(path)
+        self.scene(three, count=3)
+        out = ("-o", tmp_path / "out.tif")
+        assert "source has 6, reference 3" in refused("transfer", path, three, *out, "--bands")
+        assert "is no TIFF file" in refused("transfer", path, pair[0], *out, "--bands")
+        jpeg = ("-o", tmp_path / "out.jpg", "--bands")
+        assert "unknown file type; use one of .tif" in refused("transfer", path, three, *jpeg)
+        for extra, word in (
+            (("--nodata", "0"), "--nodata goes with --bands"),
+            (("--bands", "--nodata", "none"), "expected a number or nan"),
+            (("--bands", "--smooth", "guided"), "not smooth"),
+            (("--bands", "--look", "gentle"), "not look"),
+            (("--bands", "--method", "grid"), "--bands takes --method histogram, gaussian"),
+        ):
+            answer = cli("transfer", path, path, *out, *extra)
+            assert (answer.code, word in answer.line) == (2, True), answer.err
+        answer = cli("transfer", path, path, path, *out, "--bands")
+        assert (answer.code, "--bands takes one REFERENCE" in answer.line) == (2, True)
+
+    def test_damaged(self, refused, tmp_path):
+        path = tmp_path / "source.tif"
+        self.scene(path)
+        path.write_bytes(path.read_bytes()[:5000])
+        line = refused("transfer", path, path, "-o", tmp_path / "out.tif", "--bands")
+        assert "source.tif: " in line
