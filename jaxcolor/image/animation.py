@@ -27,12 +27,14 @@ class Timing:
         durations: of each frame, in milliseconds.
         plays: how often it is played; 0 for ever.
         profile: the ICC profile's bytes, or None, which means sRGB.
+        holes: alpha falls below one half somewhere.
     """
 
     size: tuple[int, int]
     durations: tuple[float, ...]
     plays: int
     profile: bytes | None = None
+    holes: bool = False
 
     def __len__(self) -> int:
         return len(self.durations)
@@ -57,7 +59,7 @@ def timing(path: str | PathLike) -> Timing:
         ValueError: a damaged file.
         OSError: where it cannot be opened.
     """
-    durations = []
+    durations, holes = [], False
     with _opened(path) as image:
         # a GIF counts the turns after the first; one that does not say is played once
         loop = image.info.get("loop")
@@ -67,7 +69,9 @@ def timing(path: str | PathLike) -> Timing:
         profile, size = image.info.get("icc_profile") or None, image.size
         for _ in _seek(path, image):
             durations.append(float(image.info.get("duration") or 0))
-    return Timing(size, tuple(durations), plays, profile)
+            if image.has_transparency_data and not holes:
+                holes = image.convert("RGBA").getextrema()[3][0] < 128
+    return Timing(size, tuple(durations), plays, profile, holes)
 
 
 def frames(path: str | PathLike) -> Iterator[np.ndarray]:
@@ -133,7 +137,7 @@ def write(
     if kind == "GIF":
         options |= {"optimize": False, "transparency": _COLORS}
         # a pixel may become transparent again: every frame begins with nothing
-        options |= {"disposal": 2} if (sample[..., 3] < 128).any() else {}
+        options |= {"disposal": 2} if how.holes else {}
         options |= {} if how.plays == 1 else {"loop": max(how.plays - 1, 0)}
         images = _indexed(pictures, _palette(sample))
     else:

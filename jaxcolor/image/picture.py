@@ -1,6 +1,7 @@
 """A picture as its file has it: colours, profile, and all that must survive a change of colours."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class Picture:
     half: bool = False
     beside: Beside | None = None
 
-    @property
+    @cached_property
     def encoded(self) -> np.ndarray:
         """The pixels as fits and maps take them: linear light on the curve of sRGB, continued
         below 0 and above 1; any other as they are.

@@ -82,7 +82,8 @@ def write(path: str | PathLike, raster: Raster) -> None:
 
     path, bands = Path(path), raster.bands
     number = _TYPES.get(str(bands.dtype), str(bands.dtype))
-    spec = oiio.ImageSpec(*bands.shape[1::-1], bands.shape[2], oiio.TypeDesc(number))
+    height, width, count = bands.shape
+    spec = oiio.ImageSpec(width, height, count, oiio.TypeDesc(number))
     spec.channelnames = tuple(raster.header.channelnames)
     spec.alpha_channel = raster.header.alpha_channel
     spec.attribute("oiio:UnassociatedAlpha", 1)

@@ -27,7 +27,7 @@ def film(count=5, colors=6, seed=0):
 
 
 def timing(count=5, plays=0, profile=None):
-    return Timing((30, 20), tuple(50.0 + 30 * k for k in range(count)), plays, profile)
+    return Timing((30, 20), tuple(50.0 + 30 * k for k in range(count)), plays, profile, True)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -36,7 +36,8 @@ def test_frames_times_and_turns(tmp_path, suffix, plays):
     path, shown = tmp_path / f"a{suffix}", film()
     profile = None if suffix == ".gif" else display_p3()
     how = timing(plays=plays, profile=profile)
-    animation.write(path, iter(shown), how, np.concatenate(shown))
+    # for colours one frame will do, but not to know of the holes in others
+    animation.write(path, iter(shown), how, film(3)[0] if suffix == ".png" else shown[-1])
     assert animation.is_animated(path)
     assert animation.timing(path) == how
     back = list(animation.frames(path))
