@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
@@ -22,7 +23,7 @@ from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.transport import gaussian, line, sliced
 
 BANDED = ("histogram", "gaussian", "sliced", *COUPLED)  # methods of any dimension
-SAMPLE = 1 << 15  # pixels of each raster that a fit sees
+SAMPLE = 1 << 15  # pixels of each raster that a fit sees, but by moments: that sees all
 # distance to neglect, in spreads of a band: a photograph's channel has about a quarter of full
 # scale, by which these are what colours have
 BLUR = {"sliced": 0.04, "newton": 0.25, "sinkhorn": 0.25}
@@ -125,11 +126,12 @@ def _fitted(
     both = np.concatenate(seen)
     spread = both.std(0)
     scale = Scale(both.mean(0), np.where(spread > 0, spread, 1))
+    if method == "gaussian":
+        parts = (*_moments(own, scale), *_moments(goal, scale))
+        return gaussian.between(*(jnp.asarray(part, np.float32) for part in parts)), scale
     mu, nu = (_measure(rows, scale, size) for rows in seen)
     if method == "histogram":
         return line.solve(mu, nu), scale
-    if method == "gaussian":
-        return gaussian.solve(mu, nu), scale
     if method == "sliced":
         return sliced.solve(mu, nu, keys[2], blur=blur), scale
     return couple(method, mu, nu, Relaxation(), blur), scale
@@ -147,6 +149,20 @@ def _sampled(raster: Raster, size: int, key: Array) -> np.ndarray:
 def _measure(rows: np.ndarray, scale: Scale, size: int) -> Measure:
     """Padded to `size`: one shape for every raster."""
     return pad(point_cloud(((rows - scale.middle) / scale.spread).astype(np.float32)), size)
+
+
+def _moments(raster: Raster, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (c,) and covariance (c, c) of all standardised pixels that hold something, float64."""
+    count = raster.rows.shape[1]
+    sums, products = np.zeros(count), np.zeros((count, count))
+    for first in range(0, len(raster.rows), TILE):
+        part = raster.rows[first : first + TILE][raster.valid[first : first + TILE]]
+        points = (part - scale.middle) / scale.spread
+        sums += points.sum(0)
+        products += points.T @ points
+    total = raster.valid.sum()
+    mean = sums / total
+    return mean, products / total - np.outer(mean, mean)
 
 
 @jax.jit
