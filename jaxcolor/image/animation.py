@@ -70,7 +70,7 @@ def timing(path: str | PathLike) -> Timing:
         for _ in _seek(path, image):
             durations.append(float(image.info.get("duration") or 0))
             if image.has_transparency_data and not holes:
-                holes = image.convert("RGBA").getextrema()[3][0] < 128
+                holes = bool(np.asarray(image.convert("RGBA"))[..., 3].min() < 128)
     return Timing(size, tuple(durations), plays, profile, holes)
 
 
@@ -117,6 +117,7 @@ def write(
     PNG holds the frames exactly, WebP all that is seen of them. A GIF has one set of 255 colours
     for all frames: those of `sample`, or, where it has more, a choice of them; each pixel takes the
     nearest, so what stands still does not flicker, and alpha below one half becomes transparent.
+    A frame like the one before it lengthens that.
 
     Args:
         path: .gif, .png or .webp.

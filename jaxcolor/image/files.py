@@ -74,12 +74,12 @@ def read(path: str | PathLike) -> Picture:
                 else:
                     told += _pages(image)
                     picture = _read_pillow(image)
-                kept, turn = _described(path, head, image.info, told)
+                kept, turn = metadata.described(path, head, image.info, told)
     except Image.UnidentifiedImageError as error:
         # OpenImageIO knows formats, and float TIFFs, that Pillow does not
         if head.startswith(_PNG):
             raise ValueError(f"{path}: damaged (its PNG header is broken)") from error
-        kept, turn = _described(path, head, {}, told)
+        kept, turn = metadata.described(path, head, {}, told)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: refused, too large: {error}") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
@@ -128,32 +128,6 @@ def _pages(image: Image.Image) -> list[str]:
         return []  # what else has several holds the same picture in other sizes
     what = "pages" if image.format == "TIFF" else "frames"
     return [f"has {count} {what}, of which the first is read"]
-
-
-def _described(path: Path, head: bytes, info: dict, told: list[str]) -> tuple[dict, int]:
-    """EXIF and XMP of a file, as `Picture` has them, and the turn that they ask for.
-
-    What is broken is left out, and said so in `told`.
-    """
-    exif, xmp, turn = info.get("exif"), info.get("xmp"), 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            if metadata.is_tiff(head[:4]):
-                # whoever reads its pixels turns them
-                exif, xmp = metadata.from_tiff(path)
-            elif "Raw profile type exif" in info:  # as ImageMagick writes PNG
-                exif = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
-            exif = (exif or b"").removeprefix(b"Exif\0\0")
-            if exif:
-                exif, turn = metadata.upright(exif)
-        except Exception:  # no fault in a description may cost the picture
-            told.append("its EXIF data are broken, and left out")
-            exif = None
-    if xmp is not None:
-        xmp, other = metadata.upright_xmp(xmp)
-        turn = other if turn == 1 and not metadata.is_tiff(head[:4]) else turn
-    return {"exif": exif or None, "xmp": xmp or None}, turn
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:

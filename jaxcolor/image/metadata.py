@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +33,33 @@ UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
+
+
+def described(path: Path, head: bytes, info: dict, told: list[str]) -> tuple[dict, int]:
+    """EXIF and XMP of a file, as `Picture` has them, and the turn that they ask for.
+
+    What is broken is left out, and said so in `told`.
+    """
+    exif, xmp, turn = info.get("exif"), info.get("xmp"), 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            if is_tiff(head[:4]):
+                # whoever reads its pixels turns them
+                exif, xmp = from_tiff(path)
+            elif "Raw profile type exif" in info:  # as ImageMagick writes PNG
+                exif = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
+            exif = (exif or b"").removeprefix(b"Exif\0\0")
+            if exif:
+                exif, turn = upright(exif)
+        except Exception:  # no fault in a description may cost the picture
+            told.append("its EXIF data are broken, and left out")
+            exif = None
+    xmp = xmp if isinstance(xmp, bytes) else None
+    if xmp is not None:
+        xmp, other = upright_xmp(xmp)
+        turn = other if turn == 1 and not is_tiff(head[:4]) else turn
+    return {"exif": exif or None, "xmp": xmp or None}, turn
 
 
 def upright(block: bytes) -> tuple[bytes, int]:
@@ -162,8 +190,11 @@ def _group(offset: int, tag: int, file: BinaryIO, head: bytes) -> dict:
     return found
 
 
-def into_tiff(path: Path, exif: bytes | None, xmp: bytes | None) -> None:
-    """Add to a TIFF file, complete and little-endian, what `from_tiff` would read.
+def into_tiff(
+    path: Path, exif: bytes | None, xmp: bytes | None, shorts: dict[int, tuple] | None = None
+) -> None:
+    """Add to a TIFF file, complete and little-endian, what `from_tiff` would read; and `shorts`,
+    values of other tags, in place of those there.
 
     Its directory is written anew behind everything else, so that no other byte has to move.
 
@@ -180,6 +211,9 @@ def into_tiff(path: Path, exif: bytes | None, xmp: bytes | None) -> None:
     if xmp is not None:
         kept.tagtype[_XMP] = 1
         kept[_XMP] = xmp
+    for tag, values in (shorts or {}).items():
+        kept.tagtype[tag] = 3
+        kept[tag] = values
     with path.open("r+b") as file:
         head = file.read(8)
         if head[:4] != b"II*\0":

@@ -97,6 +97,15 @@ def write(path: str | PathLike, raster: Raster) -> None:
             reason = "".join(out.geterror().splitlines()[:1]) or "unknown reason"
             raise OSError(f"{path}: could not be written ({reason})")
         try:
-            metadata.into_tiff(temporary, raster.exif, raster.xmp)
+            metadata.into_tiff(temporary, raster.exif, raster.xmp, _meaning(raster))
         except Exception as error:  # no fault in a description may cost the raster
             warnings.warn(f"{path}: without its georeference ({error})", stacklevel=2)
+
+
+def _meaning(raster: Raster) -> dict[int, tuple]:
+    """What OpenImageIO, to which three bands are a picture, is not to say of grey ones."""
+    header, count = raster.header, raster.bands.shape[2]
+    if header.get_int_attribute("tiff:PhotometricInterpretation", 2) != 1 or count < 3:
+        return {}
+    extra = [2 if band == header.alpha_channel else 0 for band in range(1, count)]
+    return {262: (1,), 338: tuple(extra)}

@@ -235,6 +235,9 @@ class TestBands:
         with tifffile.TiffFile(paths[2]) as tiff:
             for code, _, _, value, _ in self.TAGS:
                 assert tiff.pages[0].tags[code].value == value
+            # bands are no red, green and blue
+            assert tiff.pages[0].photometric == tifffile.PHOTOMETRIC.MINISBLACK
+            assert len(tiff.pages[0].extrasamples) == 5
         result = raster.read(paths[2]).bands
         assert np.array_equal(result, bands.transfer(source, reference, nodata=0))
         assert (result[:5] == 0).all()

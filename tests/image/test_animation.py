@@ -77,6 +77,15 @@ def test_a_gif_of_many_colours_does_not_flicker(tmp_path):
     assert (back[..., 3] == 255).all()
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_frame_like_the_one_before_lengthens_it(tmp_path, suffix):
+    first, second = film(2)
+    how = Timing((30, 20), (50, 60, 70, 80), 0, None, True)
+    path = tmp_path / f"a{suffix}"
+    animation.write(path, [first, first, first, second], how, np.concatenate([first, second]))
+    assert animation.timing(path).durations == (180, 80)
+
+
 def test_partial_frames_are_composed(tmp_path):
     """Other programs store what changed, and what becomes of it: Pillow's writer does."""
     shown = [one[..., :3] for one in film()]
