@@ -49,9 +49,16 @@ def _places(path: Path, spec, named: bool) -> tuple[int, ...]:
         colors = 3 if spec.nchannels > 2 else 1
         return tuple(range(colors + (spec.alpha_channel == colors)))
     names = [name.lower() for name in spec.channelnames]
-    for wanted in ("rgb", "y"):
-        if set(wanted) <= set(names):
-            return tuple(names.index(name) for name in wanted + "a" if name in names)
+    layers = dict.fromkeys(["", *(name[: name.rfind(".") + 1] for name in names)])
+    for layer in layers:
+        for wanted in ("rgb", "y")[: 1 if layer else 2]:
+            channels = [layer + one for one in wanted]
+            if set(channels) <= set(names):
+                if layer:
+                    title = spec.channelnames[names.index(channels[0])][: len(layer) - 1]
+                    warnings.warn(f"{path}: of its layers, {title} is read", stacklevel=4)
+                alpha = [layer + "a"] if layer + "a" in names else []
+                return tuple(names.index(name) for name in channels + alpha)
     held = ", ".join(spec.channelnames[:8])
     raise ValueError(f"{path}: needs channels R, G, B, or Y, to recolour; it has {held}")
 

@@ -113,7 +113,9 @@ class TestExact:
         )
         picture = files.read(tmp_path / "a.exr")
         assert picture.half
-        files.write(tmp_path / "b.exr", picture.recolored(picture.encoded * np.float32([0.5, 0.5, 0.5, 1])))
+        files.write(
+            tmp_path / "b.exr", picture.recolored(picture.encoded * np.float32([0.5, 0.5, 0.5, 1]))
+        )
         found, spec = stored(tmp_path / "b.exr")
         assert set(found) == set(plain)
         for name, plane in plain.items():
@@ -199,6 +201,23 @@ class TestLost:
         store(tmp_path / "a.exr", {"Z": light((9, 11)), "N.x": light((9, 11))})
         with pytest.raises(ValueError, match=r"a\.exr: needs channels R, G, B, or Y.*has N.x, Z|Z"):
             files.read(tmp_path / "a.exr")
+
+    def test_layers_alone(self, tmp_path):
+        """As Blender writes them: the first with colours is the picture, the others stay."""
+        names = ["View.Combined.A", "View.Combined.B", "View.Combined.G", "View.Combined.R",
+                 "View.Depth.Z", "View.Diffuse.B", "View.Diffuse.G", "View.Diffuse.R"]  # fmt: skip
+        planes = {name: light((9, 11), k) for k, name in enumerate(names)}
+        planes["View.Combined.A"][:] = 1
+        store(tmp_path / "a.exr", planes)
+        with pytest.warns(UserWarning, match=r"a\.exr: of its layers, View.Combined is read"):
+            picture = files.read(tmp_path / "a.exr")
+        wanted = [planes[f"View.Combined.{one}"] for one in "RGBA"]
+        assert same(picture.pixels, np.dstack(wanted))
+        darker = picture.recolored(picture.encoded * np.float32([0.5, 0.5, 0.5, 1]))
+        files.write(tmp_path / "b.exr", darker)
+        found, _ = stored(tmp_path / "b.exr")
+        for name, plane in planes.items():
+            assert same(found[name], plane) != name.endswith(("Combined.R", "d.G", "d.B")), name
 
     def test_a_truncated_file(self, tmp_path, capfd):
         files.write(tmp_path / "a.exr", Picture(light((60, 50, 3)), linear=True))
