@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import OpenImageIO as oiio
 
-from jaxcolor.image.metadata import UPRIGHT
+from jaxcolor.image.metadata import UPRIGHT, is_tiff
 from jaxcolor.image.picture import HALF, Beside, Picture
 
 LIGHT = {"openexr": "EXR", "hdr": "HDR"}  # of linear light, by OpenImageIO's names
 _NUMBERS = {"uint8": "uint8", "uint16": "uint16", "double": "double"}
 _UNUSUAL = ("int8", "int16", "int", "int32", "uint", "uint32")  # in pictures
+_EXR = b"v/1\x01"  # how such a file begins
 _LEAST = 1e-6  # alpha below which a colour is not divided by it
 _WHOLE = 2**32 - 1  # of the whole numbers that OpenEXR has for identities
 
@@ -29,8 +30,12 @@ def read(path: Path, profile: bytes | None = None) -> Picture:
     config.attribute("oiio:UnassociatedAlpha", 1)
     source = oiio.ImageInput.open(str(path), config)
     if source is None:
-        reason = oiio.geterror().splitlines()[:1]
-        raise ValueError(f"{path}: not a picture that can be read ({''.join(reason)})")
+        reason = "".join(oiio.geterror().splitlines()[:1])
+        with path.open("rb") as file:
+            head = file.read(4)
+        known = is_tiff(head) or head == _EXR
+        fault = "damaged" if known else "not a picture that can be read"
+        raise ValueError(f"{path}: {fault} ({reason})")
     spec, form = source.spec(), source.format_name()
     places = _places(path, spec, form == "openexr")
     channels = _channels(path, source, spec)
