@@ -89,10 +89,9 @@ def run(args: argparse.Namespace) -> None:
         files.check_alpha(args.out, picture)
         start_jax()
         from jaxcolor.image import lut
-        from jaxcolor.image.pixels import view
         from jaxcolor.recipes.finish import Change
 
-        table, pixels = lut.interpolated(_load(args.lut), args.interpolation), view(picture.encoded)
+        table, pixels = lut.interpolated(_load(args.lut), args.interpolation), picture.view()
         outside = lut.beyond(table, pixels)
         if outside:
             low, high = float(table.domain[0].min()), float(table.domain[1].max())

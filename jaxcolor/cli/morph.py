@@ -114,5 +114,5 @@ def _frames(args: argparse.Namespace, first, second) -> Iterator:
     if args.shapes:
         return morph.shapes(first.encoded, second.encoded, args.steps, size=args.size)
     goal = Look([references.seen(references.convert(second, first.profile))])
-    whole = change(first.encoded, goal, matching(args), key=jax.random.key(args.seed))
+    whole = change(first.view(), goal, matching(args), key=jax.random.key(args.seed))
     return morph.looks(whole, args.steps, strength=args.strength)

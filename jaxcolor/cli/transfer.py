@@ -187,13 +187,12 @@ def _one_way(args, first, second, out: str, step) -> list[str]:
     """Fit, apply, write; returns what to tell. Both are pictures, or palettes to be matched, with
     the mask of the one."""
     from jaxcolor.image import files
-    from jaxcolor.image.pixels import view
     from jaxcolor.recipes.references import convert, shown
     from jaxcolor.recipes.score import further
 
     step("fitting")
     ([source], mask), (references, reference_mask) = first, second
-    own = view(source.encoded, mask, "source")
+    own = source.view(mask, "source")
     if args.lut:
         check_range(args.lut, own)
     references = [convert(one, source.profile) for one in references]

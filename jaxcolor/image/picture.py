@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from jaxcolor.image.pixels import Pixels
 
 HALF = float(np.finfo(np.float16).max)
 
@@ -68,6 +71,13 @@ class Picture:
             array([[-0.74,  2.45]], dtype=float32)
         """
         return _colors(self.pixels, delinearize) if self.linear else self.pixels
+
+    def view(self, mask: np.ndarray | None = None, name: str = "picture") -> "Pixels":
+        """`pixels.view` of it, encoded; there is no end at 0 and 1 for what is made of light."""
+        from jaxcolor.image import pixels  # files are read before JAX is
+
+        seen = pixels.view(self.encoded, mask, name)
+        return replace(seen, bounded=seen.bounded and not self.linear)
 
     def recolored(self, encoded: np.ndarray) -> "Picture":
         """It with other pixels, given as `encoded` has them; what is unchanged keeps every bit.

@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 
 from jaxcolor.image import files
-from jaxcolor.image.pixels import view
 from jaxcolor.recipes import palette, references
 from jaxcolor.recipes.look import Look
 from jaxcolor.recipes.transfer import transfer as usual
@@ -99,7 +98,7 @@ class Album:
 
 
 def _opened(picture: files.Picture, path: str | PathLike) -> Opened:
-    return Opened(picture, Look([view(picture.encoded, None, Path(path).name)]))
+    return Opened(picture, Look([picture.view(name=Path(path).name)]))
 
 
 def _opened_palette(path: str | PathLike, profile: bytes | None) -> Opened:

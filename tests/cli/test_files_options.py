@@ -125,6 +125,18 @@ class TestLight:
         assert np.allclose(same, load(scene), atol=2e-3)
         assert load(tmp_path / "folder" / "b.png").dtype == np.uint8
 
+    def test_light_within_0_and_1_may_leave_it(self, done, scene, tmp_path, load):
+        """1 is no end of it, as it is of encoded pictures."""
+        dim = np.clip(files.read(scene).pixels, 0, 8) / 8
+        files.write(tmp_path / "dim.exr", files.Picture(dim, linear=True))
+        out = tmp_path / "out.exr"
+        done("transfer", tmp_path / "dim.exr", scene, "-o", out, *QUICK)
+        assert load(out).max() > 2
+        table = tmp_path / "pairs.csv"
+        table.write_text(f"source,reference,output\n{tmp_path / 'dim.exr'},{scene},a.exr\n")
+        done("batch", table, "-o", tmp_path / "folder", *QUICK)
+        assert np.array_equal(load(tmp_path / "folder" / "a.exr"), load(out))
+
     def test_infinite_light_is_refused(self, refused, pair, scene, tmp_path):
         pixels = files.read(scene).pixels.copy()
         pixels[3, 3] = np.inf
