@@ -52,10 +52,10 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def progress(steps: int, title: str, unit: str = " step") -> Iterator[Callable[[str], None]]:
+def progress(steps: int | None, title: str, unit: str = " step") -> Iterator[Callable[[str], None]]:
     """A bar on stderr for a person, nothing for a pipe; call it with the name of each step.
 
-    What lasts more than two seconds also gets its rate and the time left.
+    What lasts more than two seconds also gets its rate and the time left. `steps` may be unknown.
     """
     from tqdm import tqdm
 

@@ -27,6 +27,7 @@ EPILOG = """examples:
   jaxcolor harmonize trip/*.jpg -o trip_in_one_look
   jaxcolor harmonize a.jpg b.jpg c.jpg -o out --weights 3 1 1     # mostly the look of a.jpg
   jaxcolor harmonize scan_*.tif -o out --method gaussian --strength 0.7
+  jaxcolor harmonize cam1.mp4 cam2.mp4 still.jpg -o out            # clips too, one map each
 
 Each picture goes to DIR under its own name, with its own size, depth, transparency and profile,
 and all of them, before and after, onto the sheet """
@@ -41,7 +42,7 @@ def add(commands, name: str) -> None:
         epilog=f"{EPILOG}{SHEET}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="two pictures or more")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="two pictures or clips or more")
     parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder to write to")
     parser.add_argument(
         "--weights",
@@ -103,27 +104,39 @@ def check_usage(args: argparse.Namespace) -> list[Path]:
 
 def run(args: argparse.Namespace) -> None:
     paths = check_usage(args)
-    from jaxcolor.image import files
+    from jaxcolor.image import files, video
+    from jaxcolor.recipes.references import is_clip, pooled
 
-    with filled_folder(args.out) as folder, progress(2 * len(paths) + 2, "harmonize") as step:
-        for path in [*paths, folder / SHEET]:
-            files.check_output(path, args.overwrite)
+    clips = [is_clip(image) for image in args.images]
+    with filled_folder(args.out) as folder, progress(3 * len(paths) + 2, "harmonize") as step:
+        for path, clip in zip([*paths, folder / SHEET], [*clips, False], strict=True):
+            files.check_output(path, args.overwrite, video.FORMATS if clip else None)
         pictures = []
-        for image, path in zip(args.images, paths, strict=True):
+        for image, path, clip in zip(args.images, paths, clips, strict=True):
             step(f"reading {Path(image).name}")
-            pictures.append(files.read(image))
+            pictures.append(files.Picture(pooled(image)) if clip else files.read(image))
             files.check_alpha(path, pictures[-1])
-        results = _harmonized(args, pictures, step)
+        changes = _changes(args, pictures, step)
+        results = []
+        for image, change in zip(args.images, changes, strict=True):
+            step(Path(image).name)
+            results.append(change.at(args.strength))
         # nothing is written before all is done
-        for path, picture, pixels in zip(paths, pictures, results, strict=True):
-            files.write(path, picture.recolored(pixels))
+        for image, path, clip, picture, change, pixels in zip(
+            args.images, paths, clips, pictures, changes, results, strict=True
+        ):
+            step(f"writing {path.name}")
+            if clip:
+                _write_clip(image, path, change, args.strength)
+            else:
+                files.write(path, picture.recolored(pixels))
         step(SHEET)
         files.write(folder / SHEET, files.Picture(_sheet(args.images, pictures, results)))
     print("\n".join(str(path) for path in [*paths, folder / SHEET]))
 
 
-def _harmonized(args: argparse.Namespace, pictures: list, step) -> list:
-    """Every picture in the common look, pixels."""
+def _changes(args: argparse.Namespace, pictures: list, step) -> list:
+    """What brings every picture to the common look."""
     start_jax()
     from jaxcolor.image import files
     from jaxcolor.image.pixels import view
@@ -131,7 +144,7 @@ def _harmonized(args: argparse.Namespace, pictures: list, step) -> list:
     from jaxcolor.recipes.transfer import change
 
     step("finding the common look")
-    views = [view(picture.encoded, None, name) for picture, name in
+    views = [picture.view(name=name) for picture, name in
              zip(pictures, args.images, strict=True)]  # fmt: skip
     looks = {}  # one for each profile: a look is fitted to in a picture's own encoding
     for picture in pictures:
@@ -142,11 +155,21 @@ def _harmonized(args: argparse.Namespace, pictures: list, step) -> list:
                 for own, other in zip(views, pictures, strict=True)
             ]  # fmt: skip
             looks[picture.profile] = Look(seen, args.weights)
-    results, asked = [], _style(args)
-    for name, picture, seen in zip(args.images, pictures, views, strict=True):
-        step(Path(name).name)
-        results.append(change(seen, looks[picture.profile], asked).at(args.strength))
-    return results
+    asked = _style(args)
+    return [
+        change(seen, looks[picture.profile], asked)
+        for picture, seen in zip(pictures, views, strict=True)
+    ]
+
+
+def _write_clip(source: str, path: Path, change, strength: float) -> None:
+    """A clip by the one map of its change, whose smoothing is for pictures."""
+    from jaxcolor.image.transcode import Coding, transcode
+    from jaxcolor.recipes.clip import by_shot, finished
+    from jaxcolor.recipes.shots import Shot
+
+    color_map = finished(change.color_map, strength, change.how)
+    transcode(source, path, by_shot([Shot()], [color_map]), Coding())
 
 
 def _sheet(names: list[str], pictures: list, results: list):

@@ -16,6 +16,7 @@ from jaxcolor.cli import (
     palette,
     texture,
     transfer,
+    video,
 )
 from jaxcolor.cli.common import Parser, describe
 from jaxcolor.recipes import known
@@ -31,6 +32,7 @@ COMMANDS = {
     "texture": texture,
     "labels": labels,
     "palette": palette,
+    "video": video,
 }
 
 

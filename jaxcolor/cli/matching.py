@@ -23,8 +23,11 @@ METHOD_HELP = (
 )
 
 
-def add_matching(parser: argparse.ArgumentParser) -> None:
-    """How the colours of one picture are matched to another's: what `matching` reads."""
+def add_matching(parser: argparse.ArgumentParser, *, finish: bool = True) -> None:
+    """How the colours of one picture are matched to another's: what `matching` reads.
+
+    Without `finish`, maps of colours alone.
+    """
     parser.add_argument("--look", type=one_of(LOOKS, "look"), help=LOOK_HELP)
     parser.add_argument("--method", type=one_of(METHODS, "method"), help=METHOD_HELP)
     defaults = ", ".join(f"{space} for {method}" for method, space in DEFAULT_SPACE.items())
@@ -35,7 +38,10 @@ def add_matching(parser: argparse.ArgumentParser) -> None:
         f"whatever their profile (default: {defaults}; reinhard has its own)",
     )
     add_strength(parser)
-    add_finishing(parser)
+    if finish:
+        add_finishing(parser)
+    else:
+        add_gamut(parser)
     parser.add_argument(
         "--bases",
         type=number(1, 1000, int),
@@ -101,12 +107,7 @@ def add_finishing(parser: argparse.ArgumentParser, *, again: bool = True) -> Non
         "even as the source's own colours; keeps those of small things. guided: quicker; tints "
         "small things. regrain: the source's own grain, paler colours. none",
     )
-    parser.add_argument(
-        "--gamut",
-        type=one_of(GAMUTS, "gamut mapping"),
-        help="colours that no screen shows. clip: cut each channel; fade: keep hue and lightness, "
-        "give up saturation",
-    )
+    add_gamut(parser)
     parser.add_argument(
         "--dither",
         action=argparse.BooleanOptionalAction,
@@ -124,6 +125,16 @@ def add_finishing(parser: argparse.ArgumentParser, *, again: bool = True) -> Non
             action=argparse.BooleanOptionalAction,
             help="match colours once more at the end: closer to REFERENCE; needs --smooth",
         )
+
+
+def add_gamut(parser: argparse.ArgumentParser) -> None:
+    """What becomes of colours beyond black and white."""
+    parser.add_argument(
+        "--gamut",
+        type=one_of(GAMUTS, "gamut mapping"),
+        help="colours that no screen shows. clip: cut each channel; fade: keep hue and lightness, "
+        "give up saturation",
+    )
 
 
 def finishing(args: argparse.Namespace) -> dict:

@@ -6,6 +6,8 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from jaxcolor.image.keys import unpack
+from jaxcolor.image.lut import Lut
+from jaxcolor.image.packed import Packed, look_up, pack
 from jaxcolor.image.pixels import (
     BLOCK,
     TILE,
@@ -37,9 +39,9 @@ def apply(
 ) -> np.ndarray:
     """The picture with every colour x replaced by T(x); its dtype, shape and alpha stay.
 
-    8-bit pictures are mapped colour by colour, exactly: each distinct colour once, then a look-up.
-    A grey picture stays grey. Float pictures within [0, 1] come back within it, wider ones are not
-    clipped.
+    8-bit pictures are mapped colour by colour, exactly: each distinct colour once, then a look-up;
+    a LUT pixel by pixel, in whole numbers. A grey picture stays grey. Float pictures within [0, 1]
+    come back within it, wider ones are not clipped.
 
     Args:
         color_map: a function on encoded RGB (n, 3), full scale = 1.
@@ -62,9 +64,27 @@ def apply(
     result = np.empty((len(pixels), channels + (pixels.alpha is not None)), pixels.color.dtype)
     if pixels.alpha is not None:
         result[:, -1] = pixels.alpha
-    by = _apply_by_color if result.dtype == np.uint8 else _apply_by_pixel
-    by(color_map, pixels, result[:, :channels])
+    table = pack(color_map) if isinstance(color_map, Lut) and result.dtype == np.uint8 else None
+    if table is not None:
+        _apply_table(table, pixels, result[:, :channels])
+    else:
+        by = _apply_by_color if result.dtype == np.uint8 else _apply_by_pixel
+        by(color_map, pixels, result[:, :channels])
     return result.reshape(pixels.shape)
+
+
+def _apply_table(table: Packed, pixels: Pixels, out: np.ndarray) -> None:
+    # two compiled shapes: one for small pictures
+    rows = BLOCK if len(pixels) > TILE else TILE
+
+    def one(part: slice) -> None:
+        tile = pixels.rgb(part)
+        if len(tile) < rows:
+            tile = np.concatenate([tile, np.zeros((rows - len(tile), 3), np.uint8)])
+        found = look_up(table, tile)[: part.stop - part.start, : out.shape[1]]
+        _store(found, pixels, part, out)
+
+    each(one, pixels.tiles(rows))
 
 
 def _apply_by_color(color_map: ColorMap, pixels: Pixels, out: np.ndarray) -> None:

@@ -1,8 +1,13 @@
 """From the floats of a recoloured picture to what its file can hold."""
 
+from typing import TypeVar
+
 import numpy as np
+from jax import Array
 
 from jaxcolor.image.pixels import from_float, full_scale
+from jaxcolor.maps import ColorMap
+from jaxcolor.tree import pytree
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of ITU-R BT.709, on encoded values
 LOST = 1e-3  # of a level, to rounding
@@ -10,7 +15,10 @@ LOST = 1e-3  # of a level, to rounding
 _RATIO = 1.32471795724474602596
 
 
-def into_gamut(colors: np.ndarray) -> np.ndarray:
+Colors = TypeVar("Colors", np.ndarray, Array)
+
+
+def into_gamut(colors: Colors) -> Colors:
     """Colours (..., 3) moved towards the grey of their own luma until they are within [0, 1].
 
     Clipping each channel by itself would change hue and lightness; this keeps both as far as the
@@ -21,12 +29,30 @@ def into_gamut(colors: np.ndarray) -> np.ndarray:
         array([[1.  , 0.65, 0.65],
                [0.5 , 0.5 , 0.5 ]], dtype=float32)
     """
-    grey = np.clip(colors @ LUMA.astype(colors.dtype), 0, 1)[..., None]
+    xp = colors.__array_namespace__()  # NumPy's or JAX's
+    grey = xp.clip(colors @ xp.asarray(LUMA, dtype=colors.dtype), 0, 1)[..., None]
     away = colors - grey
     # the share of the way from grey at which the first channel meets its end
-    room = np.where(away > 0, 1 - grey, grey) / np.maximum(np.abs(away), 1e-9)
-    share = np.minimum(room.min(-1, keepdims=True), 1)
-    return np.where(share < 1, np.clip(grey + share * away, 0, 1), colors)
+    room = xp.where(away > 0, 1 - grey, grey) / xp.maximum(xp.abs(away), 1e-9)
+    share = xp.minimum(room.min(-1, keepdims=True), 1)
+    return xp.where(share < 1, xp.clip(grey + share * away, 0, 1), colors)
+
+
+@pytree
+class InGamut:
+    """A map whose colours are moved into [0, 1] by `into_gamut`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxcolor.maps import Affine
+        >>> InGamut(Affine(2 * jnp.eye(3), jnp.zeros(3)))(jnp.array([[0.6, 0.3, 0.3]])).round(2)
+        Array([[1.  , 0.65, 0.65]], dtype=float32)
+    """
+
+    inner: ColorMap
+
+    def __call__(self, colors: Array) -> Array:
+        return into_gamut(self.inner(colors))
 
 
 def dithered(picture: np.ndarray, dtype: np.dtype, first: int = 0) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Clips on disk: frames upright and as RGB, H.264 written aside and renamed. PyAV serves them."""
 
+import contextlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
 from os import PathLike
@@ -10,18 +11,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxcolor.image.encoding import BT601, BT709, FULL, LIMITED, NTSC, RGB, encoding
 from jaxcolor.image.files import aside
 
 FORMATS = {".mp4": "MP4", ".mov": "MOV", ".mkv": "Matroska"}  # that are written
-BT709, BT601, NTSC, UNSPECIFIED = 1, 5, 6, 2  # matrices, by their numbers in ITU-T H.273
-LIMITED, FULL = 1, 2  # 16..235 and 0..255, as FFmpeg counts them
+# files that are taken for clips by their names
+CLIPS = frozenset(FORMATS) | {
+    ".avi", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".mxf", ".ts", ".webm", ".wmv", ".3gp"
+}  # fmt: skip
 # bicubic, exact rounding, chroma in full: FFmpeg's defaults darken by a level
 SCALING = 0x4 | 0x40000 | 0x2000 | 0x4000
-HD = 576  # rows, above which a clip that does not say so has the colours of BT.709
 QUALITY = 16  # x264's constant rate factor: lower is better, 18 cannot be told from its source
 
 
-def _av():
+def pyav():
+    """The module that serves clips.
+
+    Raises:
+        ValueError: where it is missing.
+    """
     try:
         import av
     except ImportError as error:
@@ -35,19 +43,33 @@ def read_frames(path: str | PathLike) -> Iterator[np.ndarray]:
     Upright; full-range RGB by the matrix that the file names, else BT.709 above 576 rows and
     BT.601 below. Raises as `read_clip`, once frames are asked for.
     """
-    av, path = _av(), Path(path)
-    _check(path)
+    for frame in decoded(path):
+        yield np.rot90(rgb(frame), round(frame.rotation / 90))
+
+
+def decoded(
+    path: str | PathLike, streams: Collection[int] = (), copy: Callable = lambda index, packet: None
+) -> Iterator:
+    """A clip's frames as PyAV has them; `copy` gets the index and the packets of other streams.
+
+    Raises as `read_clip`.
+    """
+    av, path = pyav(), Path(path)
     count = expected = 0
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError(f"{path}: holds no pictures, only sound")
+        with opened(path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             expected = stream.frames
-            for frame in container.decode(stream):
-                yield _rgb(frame)
-                count += 1
+            wanted = [s for s in container.streams if s.index in {stream.index, *streams}]
+            for packet in container.demux(wanted):
+                if packet.stream.index != stream.index:
+                    # the packet outlives its stream
+                    copy(packet.stream.index, packet)
+                    continue
+                for frame in packet.decode():
+                    yield frame
+                    count += 1
     except av.FFmpegError as error:
         if not isinstance(error, av.error.InvalidDataError | av.error.EOFError) and not count:
             raise  # the disk's word, not the decoder's
@@ -58,16 +80,29 @@ def read_frames(path: str | PathLike) -> Iterator[np.ndarray]:
         warnings.warn(f"{path}: cut short, {count} of {expected} frames are left", stacklevel=2)
 
 
-def frame_rate(path: str | PathLike) -> Fraction:
-    """Frames per second; 25 where the file does not say. Raises as `read_clip`."""
-    av, path = _av(), Path(path)
-    _check(path)
+@contextlib.contextmanager
+def opened(path: str | PathLike) -> Iterator:
+    """PyAV's container of a clip, which has pictures. Raises as `read_clip`."""
+    av, path = pyav(), Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, not a clip")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: is empty (0 bytes)")
     try:
-        with av.open(str(path)) as container:
-            rates = [s.average_rate or s.guessed_rate for s in container.streams.video]
+        container = av.open(str(path))
     except av.error.InvalidDataError as error:
         raise ValueError(f"{path}: damaged or not a clip ({error.strerror})") from error
-    return rates[0] if rates and rates[0] else Fraction(25)
+    with container:
+        if not container.streams.video:
+            raise ValueError(f"{path}: holds no pictures, only sound")
+        yield container
+
+
+def frame_rate(path: str | PathLike) -> Fraction:
+    """Frames per second; 25 where the file does not say. Raises as `read_clip`."""
+    with opened(path) as container:
+        stream = container.streams.video[0]
+        return stream.average_rate or stream.guessed_rate or Fraction(25)
 
 
 def read_clip(path: str | PathLike) -> tuple[np.ndarray, Fraction]:
@@ -81,28 +116,26 @@ def read_clip(path: str | PathLike) -> tuple[np.ndarray, Fraction]:
     return np.stack(list(read_frames(path))), rate
 
 
-def _check(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"{path}: is a folder, not a clip")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path}: is empty (0 bytes)")
+def rgb(frame, layout: str = "rgb24", *, scaling: int | str = SCALING, **size) -> np.ndarray:
+    """PyAV's frame as encoded RGB, full range: 'rgb24', or 'rgb48le' for uint16.
 
-
-def _rgb(frame) -> np.ndarray:
-    if frame.format.is_rgb:
-        rgb = frame.to_ndarray(format="rgb24")
-    else:
-        guess = BT709 if frame.height > HD else BT601
-        named = int(frame.colorspace or UNSPECIFIED)
-        full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
-        rgb = frame.to_ndarray(
-            format="rgb24",
-            src_colorspace={UNSPECIFIED: guess, NTSC: BT601}.get(named, named),
-            src_color_range=FULL if full else LIMITED,
-            dst_color_range=FULL,
-            interpolation=SCALING,
-        )
-    return np.rot90(rgb, round(frame.rotation / 90))
+    Args:
+        frame: of any layout.
+        layout: of the result.
+        scaling: FFmpeg's flags.
+        size: width and height, where they are to be others.
+    """
+    own = encoding(frame)
+    if own.matrix == RGB:
+        return frame.to_ndarray(format=layout, interpolation=scaling, **size)
+    return frame.to_ndarray(
+        format=layout,
+        src_colorspace=BT601 if own.matrix == NTSC else own.matrix,
+        src_color_range=FULL if own.full else LIMITED,
+        dst_color_range=FULL,
+        interpolation=scaling,
+        **size,
+    )
 
 
 def write_clip(
@@ -127,7 +160,7 @@ def write_clip(
             positive, or PyAV is missing.
         OSError: where the disk says no.
     """
-    av, path, rate = _av(), Path(path), Fraction(fps).limit_denominator(1001)
+    av, path, rate = pyav(), Path(path), Fraction(fps).limit_denominator(1001)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"{path}: unknown file type; use one of {', '.join(FORMATS)}")
     if rate <= 0:
@@ -161,7 +194,7 @@ def _yuv(frame: np.ndarray, shape: tuple[int, ...], layout: str):
         raise ValueError(
             f"frames must all be (H, W, 3) uint8 of one size, got {frame.dtype} {frame.shape}"
         )
-    av = _av()
+    av = pyav()
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
     planes = rgb.reformat(
         format="yuv444p", dst_colorspace=BT709, dst_color_range=LIMITED, interpolation=SCALING

@@ -24,6 +24,7 @@ HARMONIZING = ("sliced", "newton", "gaussian", "mixture")  # those that bring a 
 HARMONY_BASES = 7
 DRAWS = ("mean", "rand")  # what a mixture's map does with a colour of several components
 PALETTE = 128  # colours of a palette, unless told otherwise
+CUT = 10.0  # how much of what is seen changes, 0..100, where a clip's next shot begins
 LABELS = ("raw", "normalised", "argmax")  # how carried labels are read
 MARGINALS = ("balanced", "kl", "tv", "range", "mixed")
 SPACES = ("srgb", "linear", "lab", "oklab", "lalphabeta")

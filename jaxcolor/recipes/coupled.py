@@ -32,7 +32,12 @@ def penalty(relaxation: Relaxation) -> marginals.Marginal:
 
 
 def couple(
-    method: str, source: Measure, target: Measure, relaxation: Relaxation, blur: float
+    method: str,
+    source: Measure,
+    target: Measure,
+    relaxation: Relaxation,
+    blur: float,
+    init: Coupling | None = None,
 ) -> ColorMap:
     """The map of the coupling of two measures of colours.
 
@@ -41,6 +46,7 @@ def couple(
         source, target: colours in the coordinates of some space.
         relaxation: checked already.
         blur: where `relaxation` has none.
+        init: the coupling of a source that was nearly the same; 'exact' has no use for it.
 
     Raises:
         RuntimeError: where the solver did not converge.
@@ -58,6 +64,7 @@ def couple(
         source_marginal=both,
         target_marginal=both,
         method=method,
+        init=init,
         tol=TOL,
     )
     check(coupling.info)

@@ -14,9 +14,16 @@ from jaxcolor.recipes.look import Look
 from jaxcolor.recipes.looks import Style
 from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.transport import gaussian, line, mixture_map, sliced
+from jaxcolor.transport.coupling import Coupling, Entropic
 
 
-def fitted(own: Look, goal: Look, asked: Style, key: Array | None) -> maps.ColorMap:
+def fitted(
+    own: Look,
+    goal: Look,
+    asked: Style,
+    key: Array | None,
+    before: maps.ColorMap | None = None,
+) -> maps.ColorMap:
     """The map of a style, at full strength, on encoded RGB.
 
     Args:
@@ -24,6 +31,8 @@ def fitted(own: Look, goal: Look, asked: Style, key: Array | None) -> maps.Color
         goal: what it is to look like.
         asked: how.
         key: of the methods that draw; `jax.random.key(0)` by default.
+        before: the map of a picture that was nearly the same, as the one before in a clip:
+            'newton' and 'sinkhorn' begin where that ended.
 
     Errors as `transfer.fit`.
     """
@@ -43,11 +52,17 @@ def fitted(own: Look, goal: Look, asked: Style, key: Array | None) -> maps.Color
     elif method == "grid":
         inner = _on_grid(own, goal, chosen, asked.relaxation, blur)
     elif method in COUPLED:
-        inner = couple(method, *_measures(own, goal, chosen, POINTS), asked.relaxation, blur)
+        both = _measures(own, goal, chosen, POINTS)
+        inner = couple(method, *both, asked.relaxation, blur, _coupling(before))
     else:
         both = _measures(own, goal, chosen, colors.SAMPLE)
         inner = sliced.solve(*both, key, bases=asked.bases, blur=blur)
     return inner if isinstance(chosen, spaces.Srgb) else maps.InSpace(chosen, inner)
+
+
+def _coupling(before: maps.ColorMap | None) -> Coupling | None:
+    inner = before.inner if isinstance(before, maps.InSpace) else before
+    return inner.coupling if isinstance(inner, Entropic) else None
 
 
 def by_moments(solver, own: Look, goal: Look, space: maps.Space) -> maps.Affine:

@@ -3,9 +3,10 @@
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxcolor.image import files
+from jaxcolor.image import files, video
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.recipes import palette
 from jaxcolor.recipes.palette import Palette
@@ -31,8 +32,32 @@ def is_palette(path: str | PathLike) -> bool:
 
 
 def read(path: str | PathLike) -> files.Picture | Palette:
-    """What a file holds; errors as `palette.read` and `files.read`."""
+    """What a file holds; of a clip, some of its frames in one picture.
+
+    Errors as `palette.read`, `files.read` and `video.read_clip`.
+    """
+    if is_clip(path):
+        return files.Picture(pooled(path))
     return palette.read(path) if is_palette(path) else files.read(path)
+
+
+def is_clip(path: str | PathLike) -> bool:
+    """Whether a file is to be read as a clip, by its suffix.
+
+    Example:
+        >>> is_clip("a.MP4"), is_clip("a.png")
+        (True, False)
+    """
+    return Path(path).suffix.lower() in video.CLIPS
+
+
+def pooled(path: str | PathLike) -> np.ndarray:
+    """(h, w, 3) uint8: frames from all over a clip, small, on one sheet."""
+    video.pyav()
+    from jaxcolor.recipes.shots import shots
+
+    [shot] = shots(path, None)
+    return shot.picture
 
 
 def convert(reference: files.Picture | Palette, profile: bytes | None) -> files.Picture | Palette:
