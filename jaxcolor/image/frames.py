@@ -47,11 +47,11 @@ class Painter:
         self._code: CodeMap | None = None
         self._map: ColorMap | None = None
 
-    def use(self, color_map: ColorMap) -> None:
-        """Go on with this map of encoded RGB."""
-        self._map = as_pytree(color_map)
+    def use(self, color_map: ColorMap, *, lasting: bool = True) -> None:
+        """Go on with this map of encoded RGB; `lasting` if it is for many frames."""
+        self._map, self._lasting = as_pytree(color_map), lasting
         if self._code is not None:
-            self._code.use(self._map)
+            self._code.use(self._map, lasting=lasting)
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame, its colours mapped, in the painter's layout."""
@@ -80,7 +80,7 @@ class Painter:
         if self._code is None or (self._code.before, self._code.after) != (own, after):
             assert self._map is not None
             self._code = CodeMap(own, after)
-            self._code.use(self._map)
+            self._code.use(self._map, lasting=self._lasting)
         whole = "gbrp" if after.matrix == RGB else "yuv444p"
         result = "yuv420p" if "420" in self.layout else whole
         if own.matrix == RGB:

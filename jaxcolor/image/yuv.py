@@ -17,9 +17,10 @@ FEW = 1 << 12  # codes, for which a full tile would be too much
 SHIFT, AGES = 26, 63
 HAIR = 1 / 512  # from black or white: half a level
 # codes are worked out by blocks of 4 x 4 x 4: the first code of each, and the way to the others
-_LEVELS = np.indices((64, 64, 64), np.uint32).reshape(3, -1)
+_LEVELS = np.indices((64, 64, 64), np.uint32)
 _BLOCKS = _LEVELS[0] << 18 | _LEVELS[1] << 10 | _LEVELS[2] << 2
-_INSIDE = _BLOCKS.reshape(64, 64, 64)[:4, :4, :4].ravel() >> 2
+_INSIDE = _BLOCKS[:4, :4, :4].ravel() >> 2
+_AROUND = np.indices((3, 3, 3)).reshape(3, -1).T - 1
 
 
 class CodeMap:
@@ -44,6 +45,7 @@ class CodeMap:
     def __init__(self, before: Encoding, after: Encoding):
         self.before, self.after = before, after
         self._table = jnp.zeros(KEYS, jnp.uint32)
+        self._seen = np.zeros(KEYS, bool)
         self._age = 0
         self._map: ColorMap | None = None
         encode, offset = after.affine
@@ -51,9 +53,9 @@ class CodeMap:
         way = np.linalg.inv(decode), zero, encode, offset
         self._way = tuple(part.astype(np.float32) for part in way)
 
-    def use(self, color_map: ColorMap) -> None:
-        """Go on with this map of encoded RGB."""
-        self._map = color_map
+    def use(self, color_map: ColorMap, *, lasting: bool = True) -> None:
+        """Go on with this map of encoded RGB; `lasting` if it is for many frames."""
+        self._map, self._lasting = color_map, lasting
         self._age += 1
         if self._age > AGES:
             self._table, self._age = jnp.zeros(KEYS, jnp.uint32), 1
@@ -87,6 +89,9 @@ class CodeMap:
         age = np.uint32(self._age)
         words = _read(self._table, *planes)
         unknown = np.asarray(_unknown(words, age))
+        if unknown.sum() > FEW:
+            self._learn(np.asarray(_asked(words, *planes, age)).ravel())
+            return _read(self._table, *planes)
         if not unknown.any():
             return words
         asked, places = [], []
@@ -97,21 +102,27 @@ class CodeMap:
             row, column = np.nonzero(missing)
             places.append((rows[row] * missing.shape[1] + column).astype(np.int32))
         self._learn(np.concatenate(asked))
-        if unknown.sum() > FEW:
-            return _read(self._table, *planes)
         return [
             _patched(one, self._table, _filled(keys), _filled(where)) if len(keys) else one
             for one, keys, where in zip(words, asked, places, strict=True)
         ]
 
     def _learn(self, keys: np.ndarray) -> None:
-        """Fill in the blocks of codes around some that the map has not been asked for.
+        """Fill in codes that the map has not been asked for.
 
-        Grain brings new codes with every frame, next to those that were there.
+        Grain brings new codes with every frame, next to those that were there: a map that lasts
+        learns whole blocks, and those around, at once.
         """
-        seen = np.zeros(len(_BLOCKS), bool)
-        seen[keys >> 18 << 12 | (keys >> 10 & 63) << 6 | keys >> 2 & 63] = True
-        found = (_BLOCKS[seen][:, None] + _INSIDE).ravel()
+        if self._lasting:
+            seen = np.zeros((64, 64, 64), bool)
+            seen[keys >> 18, keys >> 10 & 63, keys >> 2 & 63] = True
+            around = np.argwhere(seen)[:, None] + _AROUND
+            seen[tuple(around.clip(0, 63).reshape(-1, 3).T)] = True
+            found = (_BLOCKS[seen][:, None] + _INSIDE).ravel()
+        else:
+            self._seen[keys] = True  # five times faster than np.unique
+            found = np.flatnonzero(self._seen).astype(np.uint32)
+            self._seen[found] = False
         rows = TILE if len(found) > FEW else FEW
         for start in range(0, len(found), rows):
             part = _filled(found[start : start + rows], rows)
@@ -125,8 +136,8 @@ def _filled(values: np.ndarray, length: int = FEW) -> np.ndarray:
 
 def _even(plane: np.ndarray) -> np.ndarray:
     """Its last row and column once more, where their number is odd."""
-    height, width = plane.shape
-    return np.pad(plane, [(0, height % 2), (0, width % 2)], "edge")
+    odd = [(0, side % 2) for side in plane.shape]
+    return np.pad(plane, odd, "edge") if any(more for _, more in odd) else plane
 
 
 def _pairs(plane: np.ndarray) -> np.ndarray:
@@ -200,6 +211,13 @@ def _unknown(words: list[Array], age: Array) -> Array:
     return jnp.stack([(one >> SHIFT != age).sum(1, dtype=jnp.int32) for one in words])
 
 
+@jax.jit
+def _asked(words: list[Array], y: Array, u: Array, v: Array, age: Array) -> Array:
+    """Codes without an answer of this age, in any place; 0 for the others."""
+    both = zip(words, _codes(y, u, v), strict=True)
+    return jnp.stack([jnp.where(word >> SHIFT != age, code, 0) for word, code in both])
+
+
 @partial(jax.jit, donate_argnums=0)
 def _patched(words: Array, table: Array, keys: Array, places: Array) -> Array:
     """Answers with some given anew."""
@@ -240,8 +258,9 @@ def _moves(word: Array) -> list[Array]:
 def _half(phases: list[Array]) -> Array:
     """Eight times the values (h, w) at half the resolution, of those at four places."""
     column, right = phases[0] + phases[2], phases[1] + phases[3]
-    left = jnp.concatenate([right[:, :1], right[:, :-1]], 1)
-    return 2 * column + right + left
+    first = 2 * column[:, :1] + 2 * right[:, :1]  # what is beyond the edge is as on it
+    rest = 2 * column[:, 1:] + right[:, 1:] + right[:, :-1]
+    return jnp.concatenate([first, rest], 1)
 
 
 def _bytes(values: Array) -> Array:
@@ -251,9 +270,13 @@ def _bytes(values: Array) -> Array:
 @jax.jit
 def _changed(words: list[Array], y: Array, u: Array, v: Array) -> tuple[Array, ...]:
     """Luma as pairs; chroma at half the resolution, with the halved change of it."""
-    moves = zip(*(_moves(one) for one in words), strict=True)
-    both = zip((u, v), moves, strict=True)
-    chroma = (_bytes(base.astype(jnp.int32) + ((_half(list(by)) + 4) >> 3)) for base, by in both)
+    # both at once, in the halves of a word
+    total = _half([one & 511 | (one >> 9 & 511) << 16 for one in words])
+    halves = total >> 16, total & 0xFFFF
+    chroma = (
+        _bytes(base.astype(jnp.int32) + ((eight.astype(jnp.int32) - 8 * 256 + 4) >> 3))
+        for base, eight in zip((u, v), halves, strict=True)
+    )
     return _luma(words), *chroma
 
 

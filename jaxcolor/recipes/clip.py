@@ -12,6 +12,7 @@ from jax import Array
 from jaxcolor.image.frames import Painter
 from jaxcolor.image.output import InGamut
 from jaxcolor.image.pixels import as_pytree, evaluate
+from jaxcolor.image.transcode import ahead
 from jaxcolor.lattice import Displacement
 from jaxcolor.maps import ColorMap
 from jaxcolor.recipes import CUT
@@ -97,10 +98,11 @@ class ByFrame:
 
     def __call__(self, frames: Iterator[VideoFrame], layout: str) -> Iterator[VideoFrame]:
         paint = Painter(layout)
-        for frame, moves in self._smoothed(frames):
+        # maps are fitted while others are applied
+        for frame, moves in ahead(self._smoothed(frames)):
             table = jnp.asarray(moves.reshape(NODES, NODES, NODES, 3))
             color_map = Displacement(jnp.zeros(3), jnp.ones(3), table)
-            paint.use(self.grade.finished(color_map))
+            paint.use(self.grade.finished(color_map), lasting=False)
             yield paint(frame)
 
     def _smoothed(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, np.ndarray]]:
