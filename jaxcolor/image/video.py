@@ -19,8 +19,9 @@ FORMATS = {".mp4": "MP4", ".mov": "MOV", ".mkv": "Matroska"}  # that are written
 CLIPS = frozenset(FORMATS) | {
     ".avi", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".mxf", ".ts", ".webm", ".wmv", ".3gp"
 }  # fmt: skip
-# bicubic, exact rounding, chroma in full: FFmpeg's defaults darken by a level
-SCALING = 0x4 | 0x40000 | 0x2000 | 0x4000
+# exact rounding, chroma in full: FFmpeg's defaults darken by a level or two
+EXACT = 0x40000 | 0x2000 | 0x4000
+SCALING = 0x4 | EXACT  # bicubic
 QUALITY = 16  # x264's constant rate factor: lower is better, 18 cannot be told from its source
 
 

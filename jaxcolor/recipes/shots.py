@@ -11,11 +11,12 @@ import av
 import av.filter
 import numpy as np
 
-from jaxcolor.image.video import decoded, rgb
+from jaxcolor.image.video import EXACT, decoded, rgb
 from jaxcolor.recipes import CUT
 
 WIDTH = 128  # of the small pictures that stand for frames
 FRAMES = 32  # of these, at most, that stand for a shot
+NEAREST = 0x10 | EXACT  # other filters make colours that are in no pixel
 SHORTEST = 6  # frames of a shot: a flash is none
 
 
@@ -99,8 +100,7 @@ class Cuts:
 def small(frame: av.VideoFrame) -> np.ndarray:
     """(h, 128, 3) uint8: some of a frame's pixels, in even rows and columns."""
     height = max(2, round(frame.height * WIDTH / frame.width))
-    # bicubic filters would make colours that are in no pixel
-    return rgb(frame, width=WIDTH, height=min(height, 8 * WIDTH), scaling="POINT")
+    return rgb(frame, width=WIDTH, height=min(height, 8 * WIDTH), scaling=NEAREST)
 
 
 def shots(
