@@ -26,7 +26,7 @@ def test_every_command_parses(command):
 def test_there_are_commands_to_test():
     assert len(COMMANDS) >= 9
     told = {"transfer", "harmonize", "morph", "batch", "compare", "lut", "texture", "labels"}
-    told |= {"palette"}
+    told |= {"palette", "video"}
     assert {c.split()[0] for c in COMMANDS} == told
 
 
@@ -36,16 +36,20 @@ def test_the_defaults_are_the_ones_it_explains():
         assert f"`{name}`" in README
 
 
-def test_python_examples_run(photographs):
+def test_python_examples_run(photographs, tmp_path, monkeypatch):
     import jax
     import jax.numpy as jnp
     import numpy as np
 
+    import jaxcolor
     from jaxcolor import Measure
+    from jaxcolor.recipes import portable
 
     source, reference = photographs
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
+    monkeypatch.chdir(tmp_path)
+    portable.save("look.json", jaxcolor.fit(*photographs, method="mixture", components=3))
     points, other_points = (p.reshape(-1, 3)[:500] / 255 for p in photographs)
     stack = Measure(jnp.asarray(points.reshape(5, 100, 3)), jnp.full((5, 100), 0.01))
     names = {
@@ -62,6 +66,7 @@ def test_python_examples_run(photographs):
     }
     for block in blocks:
         exec(block.replace('save("look.cube")', "size"), names)
+    assert names["colors"].shape == (5, 3)
     assert names["result"].shape == source.shape
     assert names["slope"].shape == points.shape
     assert names["many"].f.shape == (5, 100)

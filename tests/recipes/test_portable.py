@@ -1,6 +1,8 @@
 """Maps as JSON: exact there and back, and evaluated by NumPy alone."""
 
 import json
+import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,44 +20,8 @@ RNG = np.random.default_rng(0)
 COLORS = RNG.random((2000, 3)).astype(np.float32)
 # beyond what screens show, too, where functions go on as straight lines
 WIDE = RNG.uniform(-0.5, 1.5, (2000, 3)).astype(np.float32)
-READER = """
-import json
-from pathlib import Path
-
-import numpy as np
-
-ODD = {  # of numbers from 0 on
-    "srgb_to_linear": lambda x: np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4),
-    "linear_to_srgb": lambda x: np.where(x <= 0.0031308, x * 12.92, 1.055 * x ** (1 / 2.4) - 0.055),
-}
-FUNCTIONS = {name: lambda x, f=f: np.sign(x) * f(abs(x)) for name, f in ODD.items()}
-FUNCTIONS |= {"cbrt": np.cbrt, "cube": lambda x: x**3, "log10": np.log10, "exp10": lambda x: 10**x}
-
-
-def run(steps, x):  # (n, 3) encoded RGB, full scale = 1
-    for step in steps:
-        a = {name: np.array(value) for name, value in step.items() if name != "steps"}
-        if step["op"] == "affine":
-            x = x @ a["matrix"].T + a["offset"]
-        elif step["op"] == "blend":
-            x = x + a["strength"] * (run(step["steps"], x) - x)
-        elif step["op"] == "mixture":
-            off, S = x[:, None] - a["means"], a["covariances"]
-            log = np.log(a["weights"]) - np.linalg.slogdet(S)[1] / 2
-            log = log - np.einsum("nki,kij,nkj->nk", off, np.linalg.inv(S), off) / 2
-            share = np.exp(log - log.max(1, keepdims=True))
-            share /= share.sum(1, keepdims=True)
-            x = np.einsum("nk,kij,nj->ni", share, a["matrices"], x) + share @ a["offsets"]
-        else:
-            inside = np.clip(x, *a.get("range", (-np.inf, np.inf)))
-            slope = np.where(x < inside, *a.get("slopes", (0, 0)))
-            x = FUNCTIONS[step["op"]](inside) + slope * (x - inside)
-    return x
-
-
-held = json.loads(Path("look.json").read_text())
-colors = run(held["steps"], np.random.rand(5, 3))
-"""
+README = (Path(__file__).parents[2] / "README.md").read_text()
+[READER] = re.findall(r"```python\n(import json.*?)```", README, re.S)
 FITS = {
     **{f"gaussian, {space}": {"method": "gaussian", "space": space} for space in spaces.SPACES},
     "reinhard": {"method": "reinhard"},
