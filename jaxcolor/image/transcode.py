@@ -96,6 +96,7 @@ def _through(path, source, target, recolor: Callable, coding: Coding) -> list[st
     stream: Any = None
     with closing(ahead(decoded(path, kept, lambda *one: copied.append(one)))) as read:
         first = next(read)
+        _warn_of_losses(first, path)
         with closing(ahead(recolor(chain([first], read), layout))) as painted:
             for frame in painted:
                 if stream is None:
@@ -107,6 +108,16 @@ def _through(path, source, target, recolor: Callable, coding: Coding) -> list[st
         target.mux(stream.encode(None))
     _pass_on(copied, kept, target)
     return [one.type for one in kept.values()]
+
+
+def _warn_of_losses(frame: av.VideoFrame, path: str | PathLike) -> None:
+    if any(part.is_alpha for part in frame.format.components):
+        warnings.warn(f"{path}: its transparency is left out", stacklevel=4)
+    if frame.interlaced_frame:
+        warnings.warn(
+            f"{path}: is interlaced and comes out as whole frames: deinterlace it first",
+            stacklevel=4,
+        )
 
 
 def _container(out: str | PathLike) -> str:

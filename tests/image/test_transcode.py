@@ -133,6 +133,16 @@ class TestNothingElseChanges:
             assert transcode(tmp_path / "a.mkv", tmp_path / "b.mp4", by(DARKER), Coding()) == []
         assert len(planes(tmp_path / "b.mp4")) == 6
 
+    def test_transparency_that_is_lost_is_named(self, tmp_path):
+        make(tmp_path / "a.mkv", layout="yuva420p")
+        with pytest.warns(UserWarning, match=r"a\.mkv: its transparency is left out"):
+            transcode(tmp_path / "a.mkv", tmp_path / "b.mkv", by(DARKER), Coding())
+
+    def test_fields_are_named(self, tmp_path):
+        make(tmp_path / "a.mkv", codec="libx264", options={"x264-params": "tff=1"})
+        with pytest.warns(UserWarning, match=r"a\.mkv: is interlaced"):
+            transcode(tmp_path / "a.mkv", tmp_path / "b.mkv", by(DARKER), Coding())
+
     def test_what_frames_say_of_themselves(self, tmp_path):
         tags = {"colorspace": 9, "color_primaries": 9, "color_trc": 14, "color_range": 2}
         make(tmp_path / "a.mkv", codec="libx264", **tags)
