@@ -131,8 +131,10 @@ def _layout(own: av.VideoFormat, codec: str) -> str:
         return "bgr0"
     deep = "10le" if is_deep(own) else ""
     even = own.width % 2 == 0 and own.height % 2 == 0
-    whole = "yuv444p" if (not own.is_rgb and "444" in own.name) or not even else "yuv420p"
-    for wanted in (f"{whole}{deep}", f"yuv422p{deep}", f"{whole}10le", "yuv422p10le"):
+    chroma = "422" if "422" in own.name else "420"
+    if ("444" in own.name and not own.is_rgb) or not even:
+        chroma = "444"
+    for wanted in (f"yuv{chroma}p{deep}", f"yuv{chroma}p10le", "yuv422p10le"):
         if wanted in layouts:
             return wanted
     return layouts[0]

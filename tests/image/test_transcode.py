@@ -182,6 +182,25 @@ class TestColors:
         assert deep == ("10" in layout or codec == "prores")
         assert capfd.readouterr() == ("", "")
 
+    @pytest.mark.parametrize(
+        ("layout", "codec", "kept"),
+        [
+            ("yuv422p", "h264", "yuv422p"),
+            ("yuv444p10le", "h264", "yuv444p10le"),
+            ("yuv444p", "prores", "yuv444p10le"),
+            ("yuv420p", "prores", "yuv422p10le"),
+            ("yuv422p", "av1", "yuv420p"),
+            ("bgr0", "h264", "yuv420p"),
+        ],
+    )
+    def test_chroma_is_kept_where_the_codec_can(self, tmp_path, layout, codec, kept):
+        make(tmp_path / "a.mkv", layout=layout, frames=smooth(2, (64, 64)))
+        transcode(tmp_path / "a.mkv", tmp_path / "b.mkv", by(IDENTITY), Coding(codec))
+        with av.open(str(tmp_path / "b.mkv")) as container:
+            assert container.streams.video[0].codec_context.pix_fmt == kept
+        one, other = (video.read_clip(tmp_path / name)[0] for name in ("a.mkv", "b.mkv"))
+        assert np.abs(one.astype(int) - other).mean() < 2
+
     @pytest.mark.parametrize("size", [(33, 48), (31, 47)])
     def test_odd_sizes(self, tmp_path, size):
         make(tmp_path / "a.mkv", frames=smooth(3, size))
