@@ -22,7 +22,7 @@ def add_bands(parser: argparse.ArgumentParser) -> None:
         type=_value,
         metavar="V",
         help="with --bands: a pixel with this value (nan too) in any band takes no part and stays "
-        "as it is (default: what the file's GDAL tag says, if anything)",
+        "as it is (default: what each file's GDAL tag says; a REFERENCE without has SOURCE's)",
     )
 
 
@@ -74,6 +74,7 @@ def run_bands(args: argparse.Namespace) -> None:
             method=method,
             strength=args.strength,
             nodata=nodata,
+            reference_nodata=reference.nodata if args.nodata is None else args.nodata,
             key=jax.random.key(args.seed),
             blur=args.blur,
         )

@@ -51,6 +51,7 @@ def transfer(
     method: str = "gaussian",
     strength: float = 1.0,
     nodata: float | None = None,
+    reference_nodata: float | None = None,
     key: Array | None = None,
     blur: float | None = None,
 ) -> np.ndarray:
@@ -63,6 +64,7 @@ def transfer(
         strength: 0 (nothing) .. 1.
         nodata: a pixel with this value, or with NaN or infinity, in any of its bands takes no part
             and stays as it is; no other becomes one. None: every pixel counts.
+        reference_nodata: the same of `reference`; by default `nodata`.
         key: PRNG key of the sample and of 'sliced'; `jax.random.key(0)` by default.
         blur: for 'sliced', 'newton' and 'sinkhorn', the distance to neglect, in standard deviations
             of a band.
@@ -82,7 +84,8 @@ def transfer(
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must be within 0..1, got {strength}")
     Relaxation(blur=blur).check(method)
-    own, goal = _raster(source, nodata, "source"), _raster(reference, nodata, "reference")
+    own = _raster(source, nodata, "source")
+    goal = _raster(reference, nodata if reference_nodata is None else reference_nodata, "reference")
     if own.rows.shape[1] != goal.rows.shape[1]:
         raise ValueError(
             f"both need as many bands: source has {own.rows.shape[1]}, "

@@ -89,10 +89,14 @@ class TestNumbers:
 
     def test_ends_of_a_type(self):
         """What goes beyond is clipped, not wrapped around."""
-        source = scene(dtype="int16")
-        result = transfer(source, (scene(seed=1).astype(int) * 12).clip(0, 32767).astype("int16"))
-        assert result.min() >= 0 or result.min() > -32768
-        assert result[..., 3].max() == 32767
+        source, reference = scene(dtype="int16"), (scene(seed=1).astype(int) - 2500) * 25
+        reference = reference.clip(-32768, 32767).astype("int16")
+        result = transfer(source, reference)
+        free = transfer(source.astype("float64"), reference)
+        assert free.min() < -33_000
+        assert free.max() > 33_000
+        assert np.abs(result - free.clip(-32768, 32767)).max() <= 0.5
+        assert (result.min(), result.max()) == (-32768, 32767)
         assert transfer(np.zeros((4, 5, 2), "uint8"), np.zeros((4, 5, 2), "uint8")).max() == 0
 
 
@@ -110,6 +114,16 @@ class TestNodata:
         assert np.array_equal(result[:10], source[:10], equal_nan=True)
         assert np.abs(result[10:].astype(float) - whole).max() <= 1
         assert np.isfinite(result[10:]).all()
+
+    @pytest.mark.parametrize("own", [0, None])
+    def test_the_reference_may_have_another(self, own):
+        source, reference = scene(), scene(seed=1, gain=1.5)
+        whole = transfer(source[10:], reference[5:])
+        source[:10], reference[:5] = 0, 65535
+        part = source if own == 0 else source[10:]
+        result = transfer(part, reference, nodata=own, reference_nodata=65535)
+        assert np.abs(result[-50:].astype(float) - whole).max() <= 1
+        assert own is None or (result[:10] == 0).all()
 
     def test_nothing_becomes_nodata(self):
         dark = np.random.default_rng(0).integers(1, 4, (30, 40, 3)).astype(np.uint8)
