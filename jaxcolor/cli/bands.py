@@ -58,6 +58,7 @@ def run_bands(args: argparse.Namespace) -> None:
     with progress(3, "transfer") as step:
         step("reading")
         source, reference = (raster.read(path) for path in (args.source, args.references[0]))
+        raster.check_alike(source, reference)
         start_jax()
         import jax
 

@@ -6,7 +6,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
@@ -23,6 +23,9 @@ DESCRIPTIVE = (
     # GeoTIFF: scale, tie points, transformation, keys; GDAL's own, nodata; RPC of satellites
     *(33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, 50844),
 )
+# those that say what its numbers mean: photometric interpretation, orientation, resolution and its
+# unit, inks (set, names, number), extra samples, ICC profile
+MEANING = (262, _ORIENTATION, 282, 283, 296, 332, 333, 334, 338, 34675)
 # EXIF orientation: what makes stored rows upright
 UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: a[:, ::-1],
@@ -141,6 +144,20 @@ def nodata(path: Path) -> float | None:
         return None
 
 
+def meaning(path: Path) -> dict[int, tuple[int, Any]]:
+    """What a TIFF file says of its numbers: tag to type and value.
+
+    Raises:
+        ValueError: of bits that are not whole bytes.
+    """
+    with path.open("rb") as file:
+        whole = _directory(file)[0]
+    bits = {int(one) for one in np.atleast_1d(whole.get(258, 1))}
+    if not bits <= {8, 16, 32, 64}:
+        raise ValueError(f"{path}: has {max(bits)} bits a number; convert it to 8, 16 or 32")
+    return {tag: (whole.tagtype[tag], whole[tag]) for tag in MEANING if tag in whole}
+
+
 def _directory(file: BinaryIO) -> tuple[ImageFileDirectory_v2, bytes]:
     """The first of a TIFF file, and the file's head."""
     head = file.read(8)
@@ -191,10 +208,13 @@ def _group(offset: int, tag: int, file: BinaryIO, head: bytes) -> dict:
 
 
 def into_tiff(
-    path: Path, exif: bytes | None, xmp: bytes | None, shorts: dict[int, tuple] | None = None
+    path: Path,
+    exif: bytes | None,
+    xmp: bytes | None,
+    told: dict[int, tuple[int, Any]] | None = None,
 ) -> None:
-    """Add to a TIFF file, complete and little-endian, what `from_tiff` would read; and `shorts`,
-    values of other tags, in place of those there.
+    """Add to a TIFF file, complete and little-endian, what `from_tiff` would read; and `told`,
+    what `meaning` would, in place of all that is there.
 
     Its directory is written anew behind everything else, so that no other byte has to move.
 
@@ -211,9 +231,9 @@ def into_tiff(
     if xmp is not None:
         kept.tagtype[_XMP] = 1
         kept[_XMP] = xmp
-    for tag, values in (shorts or {}).items():
-        kept.tagtype[tag] = 3
-        kept[tag] = values
+    for tag, (kind, value) in (told or {}).items():
+        kept.tagtype[tag] = kind
+        kept[tag] = value
     with path.open("r+b") as file:
         head = file.read(8)
         if head[:4] != b"II*\0":
@@ -222,7 +242,8 @@ def into_tiff(
         (count,) = struct.unpack("<H", file.read(2))
         stored = _split(file.read(12 * count))
         # OpenImageIO describes what it writes: with the hour, and in words of its own
-        entries = {tag: one for tag, one in stored.items() if tag not in (*DESCRIPTIVE, _XMP)}
+        anew = (*DESCRIPTIVE, _XMP, *(MEANING if told else ()))
+        entries = {tag: one for tag, one in stored.items() if tag not in anew}
         if not kept and entries == stored:
             return
         end = file.seek(0, 2)

@@ -17,6 +17,9 @@ _TYPES = {"float16": "half", "float32": "float", "float64": "double"} | {
     "uint32": "uint",
     "int32": "int",
 }
+# how many bands of each photometric interpretation are no extra samples
+_COLORS = {0: 1, 1: 1, 2: 3, 5: 4}
+_WHITE_IS_ZERO, _CMYK = 0, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +28,14 @@ class Raster:
 
     Attributes:
         bands: (H, W, c) in the file's own type; rows as they are stored.
-        header: OpenImageIO's description of the file.
+        meaning: of its numbers: orientation, photometric interpretation, ICC profile, resolution,
+            extra samples, as of `metadata.meaning`.
         exif, xmp: what describes it, the georeference included, as of `metadata.from_tiff`.
         nodata: the value that its GDAL tag gives to pixels that hold nothing, or None.
     """
 
     bands: np.ndarray
-    header: Any
+    meaning: dict[int, tuple[int, Any]]
     exif: bytes | None = None
     xmp: bytes | None = None
     nodata: float | None = None
@@ -41,7 +45,8 @@ def read(path: str | PathLike) -> Raster:
     """Every band of a TIFF file.
 
     Raises:
-        ValueError: where it is none, or damaged.
+        ValueError: where it is none, or damaged; where its numbers are no values of a band, but of
+            a palette, say.
         OSError: where it cannot be opened.
     """
     import OpenImageIO as oiio
@@ -51,7 +56,9 @@ def read(path: str | PathLike) -> Raster:
         if not metadata.is_tiff(file.read(4)):
             raise ValueError(f"{path}: is no TIFF file; bands are read from these")
     config = oiio.ImageSpec()
-    config.attribute("oiio:UnassociatedAlpha", 1)  # numbers as they are stored
+    # numbers as they are stored
+    config.attribute("oiio:UnassociatedAlpha", 1)
+    config.attribute("oiio:RawColor", 1)
     source = oiio.ImageInput.open(str(path), config)
     if source is None:
         raise ValueError(f"{path}: cannot be read ({''.join(oiio.geterror().splitlines()[:1])})")
@@ -64,11 +71,48 @@ def read(path: str | PathLike) -> Raster:
     if pixels is None or message:
         raise ValueError(f"{path}: damaged ({''.join(message.splitlines()[:1]) or 'no data'})")
     bands = np.asarray(pixels).reshape(spec.height, spec.width, spec.nchannels)
+    meaning = _checked(path, bands)
+    if meaning[262][1] == _WHITE_IS_ZERO and bands.dtype == np.uint8:
+        bands = ~bands  # OpenImageIO turns these, and no other type
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exif, xmp = metadata.from_tiff(path)
         nodata = metadata.nodata(path)
-    return Raster(bands, spec, exif, xmp, nodata)
+    return Raster(bands, meaning, exif, xmp, nodata)
+
+
+def _checked(path: Path, bands: np.ndarray) -> dict[int, tuple[int, Any]]:
+    """What the numbers of a file mean; the number of extra samples always among it."""
+    meaning = metadata.meaning(path)
+    photometric = meaning.setdefault(262, (3, 1))[1]
+    if photometric not in _COLORS:
+        what = {3: "numbers of a palette's colours", 6: "YCbCr", 8: "CIE L*a*b*"}
+        raise ValueError(
+            f"{path}: holds {what.get(photometric, f'photometric interpretation {photometric}')}, "
+            "no bands; convert it to RGB"
+        )
+    if photometric == _CMYK and bands.dtype not in (np.uint8, np.uint16):
+        # OpenImageIO leaves some of these unread
+        raise ValueError(f"{path}: holds CMYK of type {bands.dtype}; convert it to uint8 or uint16")
+    extra = bands.shape[2] - _COLORS[photometric]
+    if extra < 0:
+        raise ValueError(f"{path}: damaged ({bands.shape[2]} bands are too few for its colours)")
+    given = tuple(int(one) for one in np.atleast_1d(meaning.pop(338, (3, ()))[1]))
+    if extra:
+        meaning[338] = 3, (*given, *(0,) * extra)[:extra]
+    return meaning
+
+
+def check_alike(source: Raster, reference: Raster) -> None:
+    """Refuse two rasters whose numbers mean different things: light and ink.
+
+    Raises:
+        ValueError: then.
+    """
+    ink = {_WHITE_IS_ZERO: "white is zero", _CMYK: "CMYK"}
+    own, other = (ink.get(one.meaning[262][1], "of light") for one in (source, reference))
+    if own != other:
+        raise ValueError(f"source is {own}, reference {other}: convert one of them first")
 
 
 def write(path: str | PathLike, raster: Raster) -> None:
@@ -84,9 +128,9 @@ def write(path: str | PathLike, raster: Raster) -> None:
     number = _TYPES.get(str(bands.dtype), str(bands.dtype))
     height, width, count = bands.shape
     spec = oiio.ImageSpec(width, height, count, oiio.TypeDesc(number))
-    spec.channelnames = tuple(raster.header.channelnames)
-    spec.alpha_channel = raster.header.alpha_channel
-    spec.attribute("oiio:UnassociatedAlpha", 1)
+    # what they are stands in the tags below
+    spec.channelnames = tuple(f"band {band}" for band in range(count))
+    spec.alpha_channel = -1
     spec.attribute("compression", "zip")
     spec.attribute("tiff:half", 1)
     with aside(path) as temporary:
@@ -97,15 +141,7 @@ def write(path: str | PathLike, raster: Raster) -> None:
             reason = "".join(out.geterror().splitlines()[:1]) or "unknown reason"
             raise OSError(f"{path}: could not be written ({reason})")
         try:
-            metadata.into_tiff(temporary, raster.exif, raster.xmp, _meaning(raster))
+            metadata.into_tiff(temporary, raster.exif, raster.xmp, raster.meaning)
         except Exception as error:  # no fault in a description may cost the raster
             warnings.warn(f"{path}: without its georeference ({error})", stacklevel=2)
-
-
-def _meaning(raster: Raster) -> dict[int, tuple]:
-    """What OpenImageIO, to which three bands are a picture, is not to say of grey ones."""
-    header, count = raster.header, raster.bands.shape[2]
-    if header.get_int_attribute("tiff:PhotometricInterpretation", 2) != 1 or count < 3:
-        return {}
-    extra = [2 if band == header.alpha_channel else 0 for band in range(1, count)]
-    return {262: (1,), 338: tuple(extra)}
+            metadata.into_tiff(temporary, None, None, raster.meaning)
