@@ -1,9 +1,8 @@
-"""A map of colours on PyAV's frames: 8 bits by their codes, deeper ones as 16-bit RGB."""
+"""A map of colours on PyAV's frames: 8 bits by their codes, deeper ones by their values."""
 
 import av
 import numpy as np
 
-from jaxcolor.image.apply import apply
 from jaxcolor.image.encoding import (
     BT601,
     BT709,
@@ -16,9 +15,12 @@ from jaxcolor.image.encoding import (
     encoding,
 )
 from jaxcolor.image.pixels import as_pytree
+from jaxcolor.image.planes import mapped
 from jaxcolor.image.video import SCALING, rgb
 from jaxcolor.image.yuv import CodeMap
 from jaxcolor.maps import ColorMap
+
+_KIND = {(1, 1): "44", (2, 1): "22", (2, 2): "20"}
 
 
 def is_deep(layout: av.VideoFormat) -> bool:
@@ -60,8 +62,9 @@ class Painter:
         after = own
         if own.matrix == RGB and not av.VideoFormat(self.layout).is_rgb:
             after = Encoding(BT709 if frame.height > HD else BT601)
-        if is_deep(frame.format):
-            painted = av.VideoFrame.from_ndarray(apply(self._map, rgb(frame, "rgb48le")), "rgb48le")
+        before, goal = _steps(frame.format), _steps(av.VideoFormat(self.layout))
+        if is_deep(frame.format) or (2, 1) in (before, goal):
+            painted = self._by_value(frame, (own, after), (before, goal))
         else:
             painted = self._by_code(frame, own, after)
         if painted.format.name != self.layout:
@@ -92,29 +95,62 @@ class Painter:
             painted = painted[1], painted[2], painted[0]
         return _frame(painted, result)
 
+    def _by_value(self, frame: av.VideoFrame, encodings, steps) -> av.VideoFrame:
+        assert self._map is not None
+        planes, depth = _stored(frame)
+        depths = depth, av.VideoFormat(self.layout).components[0].bits
+        return _frame(mapped(self._map, planes, depths, encodings, steps), self.layout)
+
+
+def _steps(layout: av.VideoFormat) -> tuple[int, int]:
+    """How many pixels share a chroma value, across and down."""
+    return round(64 / layout.chroma_width(64)), round(64 / layout.chroma_height(64))
+
+
+def _stored(frame: av.VideoFrame) -> tuple[list[np.ndarray], int]:
+    """The planes of a frame, and how many bits a code has."""
+    if encoding(frame).matrix == RGB:
+        return list(np.moveaxis(rgb(frame, "rgb48le"), -1, 0)), 16
+    depth = frame.format.components[0].bits
+    kind = f"yuv4{_KIND[_steps(frame.format)]}p"
+    name = kind if depth == 8 else f"{kind}{depth}le"
+    if frame.format.name not in (name, name.replace("yuv", "yuvj")):
+        name, depth = f"{kind}16le", 16
+        frame = _in(frame, name)
+    return [_rows(plane, depth) for plane in frame.planes[:3]], depth
+
 
 def _planes(frame: av.VideoFrame, halved: bool) -> list[np.ndarray]:
     """Luma and chroma (H, W) uint8, chroma at half the size where that is asked for."""
+    if halved and frame.format.name == "nv12":
+        pairs = _rows(frame.planes[1]).reshape(-1, frame.width // 2, 2)
+        return [_rows(frame.planes[0]), pairs[..., 0], pairs[..., 1]]
     wanted = ("yuv420p", "yuvj420p") if halved else ("yuv444p", "yuvj444p")
     if frame.format.name not in wanted:
-        own = LIMITED if not encoding(frame).full else FULL
-        frame = frame.reformat(
-            format=wanted[0], src_color_range=own, dst_color_range=own, interpolation=SCALING
-        )
+        frame = _in(frame, wanted[0])
     return [_rows(plane) for plane in frame.planes]
 
 
-def _rows(plane) -> np.ndarray:
+def _in(frame: av.VideoFrame, layout: str) -> av.VideoFrame:
+    """The same codes in another layout."""
+    levels = FULL if encoding(frame).full else LIMITED
+    return frame.reformat(
+        format=layout, src_color_range=levels, dst_color_range=levels, interpolation=SCALING
+    )
+
+
+def _rows(plane, depth: int = 8) -> np.ndarray:
     """What a plane holds, without what fills its rows up: no copy."""
     stored = np.frombuffer(plane, np.uint8)[: plane.height * plane.line_size]
-    return stored.reshape(plane.height, plane.line_size)[:, : plane.width]
+    stored = stored.reshape(plane.height, plane.line_size)
+    return (stored if depth == 8 else stored.view("<u2"))[:, : plane.width]
 
 
 def _frame(planes, layout: str) -> av.VideoFrame:
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, layout)
     for plane, values in zip(frame.planes, planes, strict=True):
-        _rows(plane)[:] = values
+        _rows(plane, 8 * values.dtype.itemsize)[:] = values
     return frame
 
 

@@ -234,14 +234,20 @@ def _fill(
     codes = jnp.stack([keys >> 16, keys >> 8 & 255, keys & 255], 1).astype(jnp.float32)
     every = jnp.matmul(codes - zero, decode.T, precision=HIGHEST)
     shown = jnp.clip(every, 0, 1)
-    mapped, beyond = jnp.clip(color_map(shown), 0, 1), every - shown
-    # what no screen shows stays where it is as long as no screen shows it
-    stays = jnp.where(beyond < 0, mapped < HAIR, mapped > 1 - HAIR)
-    mapped = mapped + jnp.where(stays, beyond, 0)
+    mapped = jnp.clip(color_map(shown), 0, 1)
+    mapped = mapped + unseen(every, shown, mapped)
     result = jnp.matmul(mapped, encode.T, precision=HIGHEST) + offset
     y, u, v = jnp.clip(jnp.rint(result), 0, 255).astype(jnp.uint32).T
     u, v = u + 256 - (keys >> 8 & 255), v + 256 - (keys & 255)
     return table.at[keys].set(age << SHIFT | y << 18 | u << 9 | v, mode="promise_in_bounds")
+
+
+def unseen(every: Array, shown: Array, mapped: Array) -> Array:
+    """How far colours are beyond black and white: what no screen shows stays so far beyond as long
+    as the map takes it to where no screen shows it."""
+    beyond = every - shown
+    stays = jnp.where(beyond < 0, mapped < HAIR, mapped > 1 - HAIR)
+    return jnp.where(stays, beyond, 0)
 
 
 def _luma(words: list[Array]) -> Array:
