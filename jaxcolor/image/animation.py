@@ -14,6 +14,7 @@ from PIL import Image
 from jaxcolor.image.files import aside
 
 FORMATS = {".gif": "GIF", ".png": "PNG", ".webp": "WEBP"}
+_TICK, _LEAST = 10, 20  # of a GIF's times, ms; players show what is shorter for longer
 _COLORS = 255  # of a GIF, and one for what is transparent
 _POOLED = 1 << 22  # pixels that stand for all frames
 
@@ -117,7 +118,9 @@ def write(
     PNG holds the frames exactly, WebP all that is seen of them. A GIF has one set of 255 colours
     for all frames: those of `sample`, or, where it has more, a choice of them; each pixel takes the
     nearest, so what stands still does not flicker, and alpha below one half becomes transparent.
-    A frame like the one before it lengthens that.
+    Its times are multiples of 10 ms from 20 ms on; each frame ends as near to its time as that
+    allows, and a warning says so where the whole changes by more than 5 %. A frame like the one
+    before it lengthens that.
 
     Args:
         path: .gif, .png or .webp.
@@ -132,7 +135,7 @@ def write(
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise ValueError(f"{path}: an animation needs one of {', '.join(FORMATS)}")
-    options: dict[str, Any] = {"duration": [round(one) for one in how.durations]}
+    options: dict[str, Any] = {"duration": _whole(path, how.durations, kind)}
     if how.profile is not None and kind != "GIF":
         options["icc_profile"] = how.profile
     if kind == "GIF":
@@ -151,6 +154,22 @@ def write(
     others = list(images) if kind == "PNG" else images
     with aside(path) as temporary:
         first.save(temporary, kind, save_all=True, append_images=others, **options)
+
+
+def _whole(path: Path, durations: tuple[float, ...], kind: str) -> list[int]:
+    """The durations in ms that a format has, each frame ending as near to its time as it can."""
+    tick, least = (_TICK, _LEAST) if kind == "GIF" else (1, 0)
+    whole, end = [], 0
+    for wanted in np.cumsum(durations):
+        whole.append(max(tick * round(wanted / tick) - end, least))
+        end += whole[-1]
+    total = sum(durations)
+    if abs(end - total) > 0.05 * max(total, tick):
+        warnings.warn(
+            f"{path}: lasts {end} ms, not {total:g}: {kind} has times of {tick} ms from {least} on",
+            stacklevel=3,
+        )
+    return whole
 
 
 def _palette(sample: np.ndarray) -> np.ndarray:

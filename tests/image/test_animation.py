@@ -86,6 +86,35 @@ def test_a_frame_like_the_one_before_lengthens_it(tmp_path, suffix):
     assert animation.timing(path).durations == (180, 80)
 
 
+@pytest.mark.parametrize(("given", "kept"), [
+    ((16, 16, 33, 17), (20, 20, 20, 20)),
+    ((33, 33, 34) * 2, (30, 40, 30) * 2),
+    ((45.0,) * 4, (40, 50, 50, 40)),
+    ((20, 30, 700), (20, 30, 700)),
+    ((10, 10, 100), (20, 20, 80)),
+])  # fmt: skip
+def test_times_of_a_gif(tmp_path, given, kept):
+    """Each frame ends next to its time; nothing adds up."""
+    shown, path = film(len(given)), tmp_path / "a.gif"
+    animation.write(path, shown, Timing((30, 20), given, 0), np.concatenate(shown))
+    assert animation.timing(path).durations == kept
+
+
+def test_times_that_a_gif_has_not_are_told(tmp_path):
+    shown, how = film(5), Timing((30, 20), (8.0,) * 5, 0)
+    with pytest.warns(UserWarning, match=r"a\.gif: lasts 100 ms, not 40: GIF has times of 10 ms"):
+        animation.write(tmp_path / "a.gif", shown, how, np.concatenate(shown))
+    assert animation.timing(tmp_path / "a.gif").durations == (20,) * 5
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_fractions_of_milliseconds_do_not_add_up(tmp_path, suffix):
+    shown = film(6)
+    how = Timing((30, 20), (100 / 6,) * 6, 0)
+    animation.write(tmp_path / f"a{suffix}", shown, how, shown[0])
+    assert sum(animation.timing(tmp_path / f"a{suffix}").durations) == 100
+
+
 def test_partial_frames_are_composed(tmp_path):
     """Other programs store what changed, and what becomes of it: Pillow's writer does."""
     shown = [one[..., :3] for one in film()]
