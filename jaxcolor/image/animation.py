@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
+from jaxcolor.image import metadata
 from jaxcolor.image.files import aside
+from jaxcolor.image.picture import Picture
+from jaxcolor.image.profiles import convert
 
 FORMATS = {".gif": "GIF", ".png": "PNG", ".webp": "WEBP"}
 _TICK, _LEAST = 10, 20  # of a GIF's times, ms; players show what is shorter for longer
@@ -29,6 +32,9 @@ class Timing:
         plays: how often it is played; 0 for ever.
         profile: the ICC profile's bytes, or None, which means sRGB.
         holes: alpha falls below one half somewhere.
+        exif: an EXIF block ('II' or 'MM' first), without a thumbnail; frames are as they are
+            stored, so its orientation is theirs.
+        xmp: an XMP packet.
     """
 
     size: tuple[int, int]
@@ -36,6 +42,8 @@ class Timing:
     plays: int
     profile: bytes | None = None
     holes: bool = False
+    exif: bytes | None = None
+    xmp: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.durations)
@@ -68,11 +76,22 @@ def timing(path: str | PathLike) -> Timing:
         if image.format == "GIF" and loop:
             plays = loop + 1
         profile, size = image.info.get("icc_profile") or None, image.size
+        exif, xmp = _described(path, image.info)
         for _ in _seek(path, image):
             durations.append(float(image.info.get("duration") or 0))
             if image.has_transparency_data and not holes:
                 holes = bool(np.asarray(image.convert("RGBA"))[..., 3].min() < 128)
-    return Timing(size, tuple(durations), plays, profile, holes)
+    return Timing(size, tuple(durations), plays, profile, holes, exif, xmp)
+
+
+def _described(path: str | PathLike, info: dict) -> tuple[bytes | None, bytes | None]:
+    xmp, exif = info.get("xmp"), (info.get("exif") or b"").removeprefix(b"Exif\0\0")
+    try:
+        exif = metadata.upright(exif, as_it_is=True)[0] if exif else None
+    except ValueError:
+        warnings.warn(f"{path}: its EXIF data are broken, and left out", stacklevel=3)
+        exif = None
+    return exif, xmp if isinstance(xmp, bytes) and xmp else None
 
 
 def frames(path: str | PathLike) -> Iterator[np.ndarray]:
@@ -115,9 +134,10 @@ def write(
 ) -> None:
     """Write an animation, complete or not at all; the suffix decides the format.
 
-    PNG holds the frames exactly, WebP all that is seen of them. A GIF has one set of 255 colours
-    for all frames: those of `sample`, or, where it has more, a choice of them; each pixel takes the
-    nearest, so what stands still does not flicker, and alpha below one half becomes transparent.
+    PNG holds the frames exactly, WebP all that is seen of them. A GIF is in sRGB and has one set of
+    255 colours for all frames: those of `sample`, or, where it has more, a choice of them; each
+    pixel takes the nearest, so what stands still does not flicker, and alpha below one half becomes
+    transparent. What it has no room for (EXIF, partial alpha) is named in a warning.
     Its times are multiples of 10 ms from 20 ms on; each frame ends as near to its time as that
     allows, and a warning says so where the whole changes by more than 5 %. A frame like the one
     before it lengthens that.
@@ -135,17 +155,17 @@ def write(
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise ValueError(f"{path}: an animation needs one of {', '.join(FORMATS)}")
+    lost = _lost(how, kind)
     options: dict[str, Any] = {"duration": _whole(path, how.durations, kind)}
-    if how.profile is not None and kind != "GIF":
-        options["icc_profile"] = how.profile
     if kind == "GIF":
         options |= {"optimize": False, "transparency": _COLORS}
         # a pixel may become transparent again: every frame begins with nothing
         options |= {"disposal": 2} if how.holes else {}
         options |= {} if how.plays == 1 else {"loop": max(how.plays - 1, 0)}
+        sample, pictures = _plain(pictures, how, sample, lost)
         images = _indexed(pictures, _palette(sample))
     else:
-        options["loop"] = how.plays
+        options |= {"loop": how.plays} | _describing(how, kind)
         options |= {"lossless": True, "exact": True} if kind == "WEBP" else {"blend": 0}
         images = (Image.fromarray(one) for one in pictures)
     images = iter(images)
@@ -154,6 +174,48 @@ def write(
     others = list(images) if kind == "PNG" else images
     with aside(path) as temporary:
         first.save(temporary, kind, save_all=True, append_images=others, **options)
+    if lost:
+        warnings.warn(f"{path}: GIF holds no {' and no '.join(lost)}", stacklevel=2)
+
+
+def _lost(how: Timing, kind: str) -> dict[str, None]:
+    """What a file of this kind cannot take over, in order."""
+    held = {"EXIF data": how.exif, "XMP data": how.xmp} if kind == "GIF" else {}
+    return dict.fromkeys(name for name, value in held.items() if value is not None)
+
+
+def _describing(how: Timing, kind: str) -> dict[str, Any]:
+    """What Pillow is told of a PNG or WebP."""
+    told: dict[str, Any] = {} if how.profile is None else {"icc_profile": how.profile}
+    if how.exif is not None:
+        told["exif"] = b"Exif\0\0" + how.exif
+    if how.xmp is not None and kind == "PNG":
+        told["pnginfo"] = PngImagePlugin.PngInfo()
+        told["pnginfo"].add_itxt("XML:com.adobe.xmp", how.xmp.decode(errors="replace"))
+    elif how.xmp is not None:
+        told["xmp"] = how.xmp
+    return told
+
+
+def _plain(
+    pictures: Iterable[np.ndarray], how: Timing, sample: np.ndarray, lost: dict[str, None]
+) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    """Sample and frames in sRGB; partial alpha, once a frame has it, is noted as lost."""
+
+    def srgb(pixels: np.ndarray) -> np.ndarray:
+        return convert(Picture(pixels, how.profile), None).pixels
+
+    def shown() -> Iterator[np.ndarray]:
+        for picture in pictures:
+            alpha = picture[..., 3]
+            if ((alpha > 0) & (alpha < 255)).any():
+                lost["partial transparency"] = None
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the sample has told of a profile without use
+                plain = srgb(picture)
+            yield plain
+
+    return srgb(sample), shown()
 
 
 def _whole(path: Path, durations: tuple[float, ...], kind: str) -> list[int]:

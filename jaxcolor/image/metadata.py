@@ -65,8 +65,9 @@ def described(path: Path, head: bytes, info: dict, told: list[str]) -> tuple[dic
     return {"exif": exif or None, "xmp": xmp or None}, turn
 
 
-def upright(block: bytes) -> tuple[bytes, int]:
+def upright(block: bytes, as_it_is: bool = False) -> tuple[bytes, int]:
     """An EXIF block that says the picture is upright, without its thumbnail; what it said before.
+    `as_it_is`: with the orientation that it has.
 
     All else keeps its place and bytes, for makers' notes point into the block.
 
@@ -77,7 +78,7 @@ def upright(block: bytes) -> tuple[bytes, int]:
     try:
         order = _ORDERS[bytes(data[:4])]
         (start,) = struct.unpack_from(f"{order}L", data, 4)
-        turn, end = _turned(data, order, start)
+        turn, end = _turned(data, order, start, as_it_is)
         (following,) = struct.unpack_from(f"{order}L", data, end)
         struct.pack_into(f"{order}L", data, end, 0)
         _blank_thumbnail(data, order, following)
@@ -93,8 +94,8 @@ def _entries(data: bytearray, order: str, start: int):
         yield at, *struct.unpack_from(f"{order}HHL", data, at)
 
 
-def _turned(data: bytearray, order: str, start: int) -> tuple[int, int]:
-    """Set the orientation to 1; it as it was, and where the directory ends."""
+def _turned(data: bytearray, order: str, start: int, as_it_is: bool) -> tuple[int, int]:
+    """Set the orientation to 1 or not; it as it was, and where the directory ends."""
     turn, at = 1, start - 10
     for at, tag, kind, count in _entries(data, order, start):
         size = _SIZES.get(kind, 0) * count
@@ -103,7 +104,8 @@ def _turned(data: bytearray, order: str, start: int) -> tuple[int, int]:
             struct.unpack_from(f"{size}x", data, offset)  # an error where it lies outside
         if tag == _ORIENTATION:
             turn = struct.unpack_from(f"{order}{'L' if kind == 4 else 'H'}", data, at + 8)[0]
-            struct.pack_into(f"{order}HLHH", data, at + 2, 3, 1, 1, 0)
+            if not as_it_is:
+                struct.pack_into(f"{order}HLHH", data, at + 2, 3, 1, 1, 0)
     return turn, at + 12
 
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from image import camera
 from image.profiles import display_p3
 from image.samples import same
 from PIL import Image
 
-from jaxcolor.image import animation
+from jaxcolor.image import animation, files
 from jaxcolor.image.animation import Timing
 
 SUFFIXES = tuple(animation.FORMATS)
@@ -113,6 +114,64 @@ def test_fractions_of_milliseconds_do_not_add_up(tmp_path, suffix):
     how = Timing((30, 20), (100 / 6,) * 6, 0)
     animation.write(tmp_path / f"a{suffix}", shown, how, shown[0])
     assert sum(animation.timing(tmp_path / f"a{suffix}").durations) == 100
+
+
+def test_a_gif_is_srgb(tmp_path):
+    """It has no profile: what another one says becomes colours."""
+    shown = film(3)
+    animation.write(tmp_path / "a.gif", shown, timing(3, profile=display_p3()), film(3)[0])
+    for one, stored in zip(animation.frames(tmp_path / "a.gif"), shown, strict=True):
+        wanted = files.convert(files.Picture(stored, display_p3()), None).pixels
+        assert np.abs(wanted.astype(int) - stored).max() > 8
+        seen = stored[..., 3:] > 0
+        assert same(np.where(seen, one, 0), np.where(seen, wanted, 0))
+
+
+def test_a_profile_without_use_is_told_once(tmp_path):
+    shown = film(3)
+    with pytest.warns(UserWarning, match="colour profile not used") as caught:
+        animation.write(tmp_path / "a.gif", shown, timing(3, profile=b"nonsense"), shown[0])
+    assert len(caught) == 1
+    assert same(next(animation.frames(tmp_path / "a.gif"))[..., 3], shown[0][..., 3])
+
+
+def test_partial_alpha_in_a_gif_is_told(tmp_path):
+    shown = film(3)
+    shown[1][0, 0, 3] = 200
+    with pytest.warns(UserWarning, match=r"a\.gif: GIF holds no partial transparency$"):
+        animation.write(tmp_path / "a.gif", shown, timing(3), np.concatenate(shown))
+
+
+def filmed(path, exif=None):
+    """An animation as a camera describes it, by another program."""
+    images = [Image.fromarray(one) for one in film(3)]
+    how = {"lossless": True, "exif": camera.exif() if exif is None else exif, "xmp": camera.XMP}
+    images[0].save(path, save_all=True, append_images=images[1:], duration=70, **how)
+    return animation.timing(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_exif_and_xmp(tmp_path, suffix):
+    """All tags, the turn too, for frames are not turned; no thumbnail, which would be the old."""
+    how, path = filmed(tmp_path / "source.webp"), tmp_path / f"a{suffix}"
+    animation.write(path, film(3), how, film(3)[0])
+    assert camera.THUMBNAIL not in path.read_bytes()
+    wanted = camera.expected()
+    assert camera.told(path) == wanted | {"tags": wanted["tags"] | {274: camera.TURN}}
+    again = animation.timing(path)
+    assert (again.exif, again.xmp) == (how.exif, camera.XMP)
+
+
+def test_what_a_gif_cannot_say_is_told(tmp_path):
+    how = filmed(tmp_path / "source.webp")
+    with pytest.warns(UserWarning, match=r"a\.gif: GIF holds no EXIF data and no XMP data$"):
+        animation.write(tmp_path / "a.gif", film(3), how, np.concatenate(film(3)))
+
+
+def test_broken_exif_costs_no_animation(tmp_path):
+    with pytest.warns(UserWarning, match=r"a\.webp: its EXIF data are broken, and left out"):
+        how = filmed(tmp_path / "a.webp", b"Exif\0\0nonsense")
+    assert (how.exif, how.xmp, len(how)) == (None, camera.XMP, 3)
 
 
 def test_partial_frames_are_composed(tmp_path):
