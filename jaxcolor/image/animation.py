@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from jaxcolor.image import metadata
 from jaxcolor.image.files import aside
@@ -190,8 +190,7 @@ def _describing(how: Timing, kind: str) -> dict[str, Any]:
     if how.exif is not None:
         told["exif"] = b"Exif\0\0" + how.exif
     if how.xmp is not None and kind == "PNG":
-        told["pnginfo"] = PngImagePlugin.PngInfo()
-        told["pnginfo"].add_itxt("XML:com.adobe.xmp", how.xmp.decode(errors="replace"))
+        told["pnginfo"] = metadata.into_png(how.xmp, {})
     elif how.xmp is not None:
         told["xmp"] = how.xmp
     return told

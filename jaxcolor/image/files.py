@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from jaxcolor.image import metadata
 from jaxcolor.image.picture import Picture
@@ -44,6 +44,7 @@ _LIGHT = ("EXR", "HDR")  # of linear light
 _OPAQUE = {"JPEG": "JPEG", "HDR": "Radiance HDR"}  # without transparency
 # what a segment of a JPEG has room for
 _ROOM = {"exif": 65_527, "xmp": 65_504}
+_COMMENT = 65_533
 
 
 def read(path: str | PathLike) -> Picture:
@@ -253,11 +254,15 @@ def write(path: str | PathLike, picture: Picture) -> None:
 
 def _lost(picture: Picture, kind: str) -> Iterator[str]:
     """What a file of this kind cannot take over."""
+    names = {"resolution": picture.dpi} if kind in ("WEBP", "HDR") else {}
     if kind in _LIGHT:
-        names = {"colour profile": picture.profile, "EXIF data": picture.exif or picture.xmp}
-        held = [name for name, value in names.items() if value is not None]
-        if held:
-            yield f"this format holds no {' and no '.join(held)}"
+        names |= {"colour profile": picture.profile, "EXIF data": picture.exif or picture.xmp}
+    held = [name for name, value in names.items() if value is not None]
+    if held:
+        yield f"this format holds no {' and no '.join(held)}"
+    words = [name for name in picture.text if name not in _words(picture, kind)]
+    if words:
+        yield f"without its text ({', '.join(words[:8])}): that takes a PNG of 8 bit"
     if kind == "JPEG":
         for name, room in _ROOM.items():
             if len(getattr(picture, name) or b"") > room:
@@ -267,6 +272,15 @@ def _lost(picture: Picture, kind: str) -> Iterator[str]:
         yield f"without channels {', '.join(beside.names[:8])}: that takes {beside.kind}"
     if kind == "HDR" and picture.linear and picture.pixels.min() < 0:
         yield "values below 0 become 0 in this format; OpenEXR keeps them"
+
+
+def _words(picture: Picture, kind: str) -> dict[str, str]:
+    """What of its text a file of this kind takes over."""
+    if kind == "PNG" and picture.pixels.dtype == np.uint8:
+        return picture.text
+    comment = picture.text.get("Comment", "")
+    fits = 0 < len(comment.encode(errors="surrogateescape")) <= _COMMENT
+    return {"Comment": comment} if kind == "JPEG" and fits else {}
 
 
 def _fitted(picture: Picture, kind: str) -> Picture:
@@ -296,9 +310,11 @@ def _saving(picture: Picture, kind: str) -> dict[str, Any]:
             for name, room in _ROOM.items()}  # fmt: skip
     if picture.exif is not None and kind != "TIFF" and fits["exif"]:
         extra["exif"] = b"Exif\0\0" + picture.exif
-    if picture.xmp is not None and kind == "PNG":
-        extra["pnginfo"] = PngImagePlugin.PngInfo()
-        extra["pnginfo"].add_itxt("XML:com.adobe.xmp", picture.xmp.decode(errors="replace"))
-    elif picture.xmp is not None and kind != "TIFF" and fits["xmp"]:
+    words = _words(picture, kind)
+    if kind == "PNG":
+        extra["pnginfo"] = metadata.into_png(picture.xmp, words)
+    elif words:
+        extra["comment"] = words["Comment"].encode(errors="surrogateescape")
+    if picture.xmp is not None and kind not in ("PNG", "TIFF") and fits["xmp"]:
         extra["xmp"] = picture.xmp
     return extra

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
@@ -26,6 +27,11 @@ DESCRIPTIVE = (
 # those that say what its numbers mean: photometric interpretation, orientation, resolution and its
 # unit, inks (set, names, number), extra samples, ICC profile
 MEANING = (262, _ORIENTATION, 282, 283, 296, 332, 333, 334, 338, 34675)
+# texts of a PNG that are no words: what they hold is read as what it is
+_NO_TEXT = (
+    "XML:com.adobe.xmp",
+    *(f"Raw profile type {one}" for one in ("exif", "APP1", "xmp", "icc", "icm")),
+)
 # EXIF orientation: what makes stored rows upright
 UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: a[:, ::-1],
@@ -39,7 +45,7 @@ UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def described(path: Path, head: bytes, info: dict, told: list[str]) -> tuple[dict, int]:
-    """EXIF and XMP of a file, as `Picture` has them, and the turn that they ask for.
+    """EXIF, XMP and text of a file, as `Picture` has them, and the turn that they ask for.
 
     What is broken is left out, and said so in `told`.
     """
@@ -62,7 +68,17 @@ def described(path: Path, head: bytes, info: dict, told: list[str]) -> tuple[dic
     if xmp is not None:
         xmp, other = upright_xmp(xmp)
         turn = other if turn == 1 and not is_tiff(head[:4]) else turn
-    return {"exif": exif or None, "xmp": xmp or None}, turn
+    return {"exif": exif or None, "xmp": xmp or None, "text": _text(head, info)}, turn
+
+
+def _text(head: bytes, info: dict) -> dict[str, str]:
+    if head.startswith(b"\x89PNG"):  # all else that Pillow tells of these is no string
+        return {key: value for key, value in info.items()
+                if isinstance(value, str) and key not in _NO_TEXT}  # fmt: skip
+    comment = info.get("comment")
+    if not isinstance(comment, bytes) or not comment:
+        return {}
+    return {"Comment": comment.decode(errors="surrogateescape")}
 
 
 def upright(block: bytes, as_it_is: bool = False) -> tuple[bytes, int]:
@@ -262,6 +278,19 @@ def into_tiff(
         file.write(b"".join(entries[tag] for tag in sorted(entries)) + bytes(4))
         file.seek(4)
         file.write(struct.pack("<L", at))
+
+
+def into_png(xmp: bytes | None, text: dict[str, str]) -> PngInfo:
+    """What Pillow is to write into a PNG beside its EXIF data."""
+    told = PngInfo()
+    if xmp is not None:
+        told.add_itxt("XML:com.adobe.xmp", xmp.decode(errors="replace"))
+    for name, value in text.items():
+        try:
+            told.add_text(name, value)
+        except UnicodeError:  # a JPEG's comment, in no encoding that is known
+            told.add_text(name, value.encode(errors="surrogateescape"))
+    return told
 
 
 def _split(entries: bytes) -> dict[int, bytes]:

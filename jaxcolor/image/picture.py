@@ -1,6 +1,6 @@
 """A picture as its file has it: colours, profile, and all that must survive a change of colours."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ class Picture:
         exif: an EXIF block ('II' or 'MM' first), orientation 1, without a thumbnail.
         xmp: an XMP packet, likewise.
         dpi: pixels per inch, across and down.
+        text: what a PNG says in words, by their keywords; a JPEG's comment is its 'Comment'.
         linear: `pixels` are linear light, as OpenEXR and Radiance files have it, not encoded.
         half: the file's colours are 16-bit floats.
         beside: channels and settings of the file that are no colours.
@@ -57,6 +58,7 @@ class Picture:
     exif: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
+    text: dict[str, str] = field(default_factory=dict)
     linear: bool = False
     half: bool = False
     beside: Beside | None = None

@@ -1,5 +1,6 @@
 """What a file holds beside pixels: EXIF, XMP and resolution survive, and speak of the result."""
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from image import camera
 from image.profiles import display_p3
 from image.samples import INTEGERS, SHAPES, noise, ramp, same
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from jaxcolor.image import files, metadata
 from jaxcolor.image.files import Picture
@@ -35,7 +37,10 @@ def test_a_photograph_through_every_format(tmp_path, photograph, suffix, dtype):
     pixels = picture.pixels.astype(dtype) * (257 if dtype == "uint16" else 1)
     assert pixels.shape == ramp().shape
     first, second = tmp_path / f"1{suffix}", tmp_path / f"2{suffix}"
-    files.write(first, replace(picture, pixels=pixels))
+    with contextlib.ExitStack() as told:
+        if suffix == ".webp":
+            told.enter_context(pytest.warns(UserWarning, match="this format holds no resolution$"))
+        files.write(first, replace(picture, pixels=pixels))
     files.write(second, files.read(first))  # as a source itself
     for path in (first, second):
         assert camera.told(path) == camera.expected()
@@ -133,9 +138,80 @@ def test_resolution_turns_with_the_picture(tmp_path):
     assert np.allclose(files.read(tmp_path / "a.png").dpi, (150, 300), atol=0.02)
 
 
-def test_turned_by_xmp_or_an_older_writer_of_png(tmp_path):
-    from PIL.PngImagePlugin import PngInfo
+WORDS = {"Author": "Somebody", "Copyright": "\xa9 2024", "Title": "\u6771"}
 
+
+@pytest.fixture
+def worded(tmp_path):
+    """A PNG that says something, in each kind of chunk that there is for words."""
+    info = PngInfo()
+    for name, value in WORDS.items():
+        info.add_text(name, value)
+    info.add_text("Comment", "zipped", zip=True)
+    Image.fromarray(ramp()).save(tmp_path / "worded.png", pnginfo=info)
+    return tmp_path / "worded.png"
+
+
+def test_text_of_a_png(tmp_path, worded):
+    picture = files.read(worded)
+    assert picture.text == WORDS | {"Comment": "zipped"}
+    files.write(tmp_path / "a.png", picture)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.text == WORDS | {"Comment": "zipped"}
+    with pytest.warns(UserWarning, match=r"without its text \(Author, Copyright, Title\): that"):
+        files.write(tmp_path / "a.jpg", picture)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.info["comment"] == b"zipped"
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".webp", ".exr", ".hdr", ".png"])
+def test_text_that_a_file_cannot_hold_is_named(tmp_path, worded, suffix):
+    picture = files.read(worded)
+    if suffix == ".png":
+        picture = replace(picture, pixels=picture.pixels.astype(np.uint16))
+    with pytest.warns(UserWarning, match=r"without its text \(Author, Copyright, Title, Comment\)"):
+        files.write(tmp_path / f"a{suffix}", picture)
+
+
+def test_text_with_xmp_is_not_told_twice(tmp_path, worded):
+    picture = replace(files.read(worded), xmp=camera.XMP)
+    files.write(tmp_path / "a.png", picture)
+    back = files.read(tmp_path / "a.png")
+    assert back.text == picture.text
+    assert back.xmp == camera.XMP.replace(b'Orientation="6"', b'Orientation="1"')
+
+
+@pytest.mark.parametrize("comment", [b"hello", "\u6771".encode(), b"caf\xe9 \xff"])
+def test_comment_of_a_jpeg(tmp_path, comment):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(ramp()).save(path, comment=comment)
+    picture = files.read(path)
+    files.write(tmp_path / "b.jpg", picture)
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.info["comment"] == comment
+    files.write(tmp_path / "b.png", picture)
+    known = {b"hello": "hello", "\u6771".encode(): "\u6771"}
+    assert files.read(tmp_path / "b.png").text == {"Comment": known.get(comment, "caf\xe9 \xff")}
+    assert files.read(tmp_path / "b.jpg").text == picture.text
+
+
+def test_a_comment_too_long_for_a_jpeg(tmp_path):
+    picture = Picture(ramp(), text={"Comment": "x" * 65_534})
+    with pytest.warns(UserWarning, match=r"without its text \(Comment\)"):
+        files.write(tmp_path / "a.jpg", picture)
+    files.write(tmp_path / "a.jpg", replace(picture, text={"Comment": "x" * 65_533}))
+    assert len(files.read(tmp_path / "a.jpg").text["Comment"]) == 65_533
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".hdr"])
+def test_resolution_that_a_file_cannot_hold_is_named(tmp_path, suffix):
+    with pytest.warns(UserWarning, match="this format holds no resolution$"):
+        files.write(tmp_path / f"a{suffix}", Picture(ramp(), dpi=(300, 150)))
+    files.write(tmp_path / "a.exr", Picture(ramp(), dpi=(300, 150)))
+    assert np.allclose(files.read(tmp_path / "a.exr").dpi, (300, 150), atol=0.02)
+
+
+def test_turned_by_xmp_or_an_older_writer_of_png(tmp_path):
     stored = Image.fromarray(np.ascontiguousarray(np.rot90(ramp())))
     stored.save(tmp_path / "a.webp", lossless=True, xmp=camera.XMP)
     info = PngInfo()
