@@ -19,6 +19,7 @@ from jaxcolor.cli.matching import (
     finishing,
     mixing,
 )
+from jaxcolor.cli.video import warn_of_hdr
 from jaxcolor.recipes import HARMONIZING, HARMONY_BASES, SPACES
 from jaxcolor.recipes.looks import Style, style
 
@@ -105,7 +106,7 @@ def check_usage(args: argparse.Namespace) -> list[Path]:
 def run(args: argparse.Namespace) -> None:
     paths = check_usage(args)
     from jaxcolor.image import files, video
-    from jaxcolor.recipes.references import is_clip, pooled
+    from jaxcolor.recipes.references import is_clip
 
     clips = [is_clip(image) for image in args.images]
     with filled_folder(args.out) as folder, progress(3 * len(paths) + 2, "harmonize") as step:
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
         pictures = []
         for image, path, clip in zip(args.images, paths, clips, strict=True):
             step(f"reading {Path(image).name}")
-            pictures.append(files.Picture(pooled(image)) if clip else files.read(image))
+            pictures.append(files.Picture(_pooled(image)) if clip else files.read(image))
             files.check_alpha(path, pictures[-1])
         changes = _changes(args, pictures, step)
         results = []
@@ -162,13 +163,23 @@ def _changes(args: argparse.Namespace, pictures: list, step) -> list:
     ]
 
 
+def _pooled(path: str):
+    """Some frames of a clip."""
+    from jaxcolor.recipes.references import pooled
+
+    frames = pooled(path)  # which says so where PyAV is missing
+    warn_of_hdr(path)
+    return frames
+
+
 def _write_clip(source: str, path: Path, change, strength: float) -> None:
     """A clip by the one map of its change, whose smoothing is for pictures."""
     from jaxcolor.image.transcode import Coding, transcode
-    from jaxcolor.recipes.clip import by_shot, finished
+    from jaxcolor.recipes.clip import by_shot
+    from jaxcolor.recipes.finish import by_color
     from jaxcolor.recipes.shots import Shot
 
-    color_map = finished(change.color_map, strength, change.how)
+    color_map = by_color(change.color_map, strength, change.how)
     transcode(source, path, by_shot([Shot()], [color_map]), Coding())
 
 

@@ -144,9 +144,14 @@ def save_lut(
         curves: a 1-D table instead.
     """
     from jaxcolor.image import bake, hald
-    from jaxcolor.recipes.finish import blend
+    from jaxcolor.recipes.finish import blend, by_color
 
-    color_map, picture = blend(change.color_map, strength), change.picture
+    picture = change.picture
+    color_map = (
+        by_color(change.color_map, strength, change.how)
+        if picture.bounded
+        else blend(change.color_map, strength)
+    )
     domain = bake.covering(picture)
     if curves:
         table = bake.bake_curves(color_map, bake.entries(picture), domain=domain)
@@ -184,7 +189,10 @@ def save_json(change, strength: float, path: str) -> list[str]:
 
     color_map = blend(change.color_map, strength)
     portable.save(path, color_map)
-    return [f"{path}: the map, to evaluate anywhere", *_unsmoothed(change, path)]
+    lines = [f"{path}: the map, to evaluate anywhere", *_unsmoothed(change, path)]
+    if change.how.gamut == "fade":
+        lines.append(f"{path}: not clipped; --gamut fade is not in it")
+    return lines
 
 
 def _unsmoothed(change, path: str) -> list[str]:

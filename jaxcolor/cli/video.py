@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> None:
     files.check_output(args.out, args.overwrite, video.FORMATS)
     if Path(args.out).resolve() == Path(args.clip).resolve():
         raise ValueError(f"{args.out}: would replace the clip itself; name another file")
-    frames = _count(args.clip)
+    frames = video.count(args.clip)
     start_jax()
     from jaxcolor.recipes.clip import Flicker
 
@@ -146,33 +146,26 @@ def run(args: argparse.Namespace) -> None:
         )
 
 
-def _count(path: str) -> int | None:
-    """How many frames a clip has, as far as it says."""
-    from jaxcolor.image.video import opened
+def warn_of_hdr(path: str) -> None:
+    """Where codes mean more light than a picture's do."""
+    from jaxcolor.image.transcode import is_hdr
 
-    with opened(path) as container:
-        stream = container.streams.video[0]
-        if stream.frames:
-            return stream.frames
-        if container.duration and stream.average_rate:
-            return round(container.duration / 1e6 * stream.average_rate)
-    return None
+    if is_hdr(path):
+        warnings.warn(
+            f"{path}: is of high dynamic range; its codes are matched as they are, so what it is "
+            "matched with should be of the same kind",
+            stacklevel=2,
+        )
 
 
 def _grade(args: argparse.Namespace):
     import jax
 
-    from jaxcolor.image.transcode import is_hdr
     from jaxcolor.recipes.clip import Grade
     from jaxcolor.recipes.look import Look
     from jaxcolor.recipes.references import convert, read, seen
 
-    if is_hdr(args.clip):
-        warnings.warn(
-            f"{args.clip}: is of high dynamic range; its codes are matched as they are, so "
-            "REFERENCE should be a frame of such a clip",
-            stacklevel=2,
-        )
+    warn_of_hdr(args.clip)
     references = [seen(convert(read(path), None)) for path in args.references]
     look = Look(references, args.weights)
     return Grade(look, matching(args), args.strength, jax.random.key(args.seed))

@@ -144,20 +144,23 @@ def _others(source, target, path) -> dict[int, Any]:
     """Streams to copy: those of the source, by index, as streams of the target."""
     kept = {}
     for stream in source.streams:
-        if stream.type not in ("audio", "subtitle"):
+        if stream.index == source.streams.video[0].index:
             continue
-        name = stream.codec_context.name if stream.codec_context else "unknown"
-        fits = stream.codec_context and stream.codec_context.codec.name in target.supported_codecs
-        if not fits:
-            warnings.warn(
-                f"{path}: its {stream.type} ({name}) does not fit in this file type and is left "
-                "out: .mkv takes every kind",
-                stacklevel=3,
-            )
-            continue
-        kept[stream.index] = target.add_stream_from_template(stream)
-        kept[stream.index].metadata.update(stream.metadata)
+        own = stream.codec_context
+        if stream.type in ("audio", "subtitle") and own is not None:
+            if own.codec.name in target.supported_codecs:
+                kept[stream.index] = target.add_stream_from_template(stream)
+                kept[stream.index].metadata.update(stream.metadata)
+                kept[stream.index].disposition = stream.disposition
+                continue
+            why = f"its {stream.type} ({own.name}) does not fit in this file type and"
+            remedy = ": .mkv takes every kind"
+        else:
+            why, remedy = f"a further stream of it ({stream.type})", ""
+        warnings.warn(f"{path}: {why} is left out{remedy}", stacklevel=4)
     target.metadata.update(source.metadata)
+    if source.chapters():
+        target.set_chapters(source.chapters())
     return kept
 
 
@@ -175,6 +178,7 @@ def _stream(target, source, frame, layout: str, coding: Coding):
         setattr(context, name, getattr(frame, name))
     context.color_range = frame.color_range
     stream.metadata.update(own.metadata)
+    stream.disposition = own.disposition
     return stream
 
 

@@ -1,6 +1,7 @@
 """Clips on disk: frames upright and as RGB, H.264 written aside and renamed. PyAV serves them."""
 
 import contextlib
+import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from fractions import Fraction
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike
 from jaxcolor.image.encoding import BT601, BT709, FULL, LIMITED, NTSC, RGB, encoding
 from jaxcolor.image.files import aside
 
+END = 0.9  # of the time that a Matroska file says, from where on it is whole
 FORMATS = {".mp4": "MP4", ".mov": "MOV", ".mkv": "Matroska"}  # that are written
 # files that are taken for clips by their names
 CLIPS = frozenset(FORMATS) | {
@@ -56,12 +58,13 @@ def decoded(
     Raises as `read_clip`.
     """
     av, path = pyav(), Path(path)
-    count = expected = 0
+    count, expected, last, lasts = 0, 0, 0.0, 0.0
     try:
         with opened(path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            expected = stream.frames
+            expected, lasts = stream.frames, _seconds(stream)
+            step = float(1 / (stream.average_rate or 25))
             wanted = [s for s in container.streams if s.index in {stream.index, *streams}]
             for packet in container.demux(wanted):
                 if packet.stream.index != stream.index:
@@ -71,6 +74,7 @@ def decoded(
                 for frame in packet.decode():
                     yield frame
                     count += 1
+                    last = max(last, (frame.time or 0.0) + step)
     except av.FFmpegError as error:
         if not isinstance(error, av.error.InvalidDataError | av.error.EOFError) and not count:
             raise  # the disk's word, not the decoder's
@@ -79,6 +83,31 @@ def decoded(
         raise ValueError(f"{path}: holds no frames")
     if count < expected:
         warnings.warn(f"{path}: cut short, {count} of {expected} frames are left", stacklevel=2)
+    elif not expected and last < END * lasts:
+        warnings.warn(
+            f"{path}: cut short or damaged, {last:.1f} of {lasts:.1f} seconds are left",
+            stacklevel=2,
+        )
+
+
+def _seconds(stream) -> float:
+    """How long a stream of pictures says it lasts; 0 where it does not."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    told = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
+    if told is None:
+        return 0.0
+    hours, minutes, seconds = (float(part) for part in told.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def count(path: str | PathLike) -> int | None:
+    """About how many frames a clip has, if it says so. Raises as `read_clip`."""
+    with opened(path) as container:
+        stream = container.streams.video[0]
+        if stream.frames or not (container.duration and stream.average_rate):
+            return stream.frames or None
+        return round(container.duration / 1_000_000 * stream.average_rate)
 
 
 @contextlib.contextmanager

@@ -10,16 +10,15 @@ from av import VideoFrame
 from jax import Array
 
 from jaxcolor.image.frames import Painter
-from jaxcolor.image.output import InGamut
-from jaxcolor.image.pixels import as_pytree, evaluate
+from jaxcolor.image.pixels import evaluate
 from jaxcolor.image.transcode import ahead
 from jaxcolor.lattice import Displacement
 from jaxcolor.maps import ColorMap
 from jaxcolor.recipes import CUT
-from jaxcolor.recipes.finish import blend
+from jaxcolor.recipes.finish import by_color
 from jaxcolor.recipes.fitting import fitted
 from jaxcolor.recipes.look import Look
-from jaxcolor.recipes.looks import Finish, Style
+from jaxcolor.recipes.looks import Style
 from jaxcolor.recipes.shots import Cuts, Shot, small
 
 NODES = 33  # of a frame's map, along each axis
@@ -50,13 +49,7 @@ class Grade:
 
     def finished(self, color_map: ColorMap) -> ColorMap:
         """A bare map as it is asked for."""
-        return finished(color_map, self.strength, self.asked.finish)
-
-
-def finished(color_map: ColorMap, strength: float, how: Finish) -> ColorMap:
-    """A map at a strength, and with as much of a finish as is done colour by colour."""
-    color_map = as_pytree(blend(color_map, strength))
-    return InGamut(color_map) if how.gamut == "fade" else color_map
+        return by_color(color_map, self.strength, self.asked.finish)
 
 
 def by_shot(shots: Sequence[Shot], maps: Sequence[ColorMap]) -> Recolor:

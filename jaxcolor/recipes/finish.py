@@ -10,7 +10,7 @@ import numpy as np
 from jaxcolor import maps
 from jaxcolor.image.apply import ToGrey, apply
 from jaxcolor.image.keys import unpack
-from jaxcolor.image.output import finished
+from jaxcolor.image.output import InGamut, finished
 from jaxcolor.image.pixels import BLOCK, Pixels, as_pytree, each, evaluate, to_float
 from jaxcolor.image.smooth import smooth
 from jaxcolor.recipes.looks import PLAIN, Finish
@@ -106,6 +106,18 @@ def blend(color_map: maps.ColorMap, strength: float) -> maps.ColorMap:
     if strength == 1:
         return color_map
     return maps.Blend(jnp.asarray(strength), as_pytree(color_map))
+
+
+def by_color(color_map: maps.ColorMap, strength: float, how: Finish) -> maps.ColorMap:
+    """A map at a strength, with as much of a finish as is done colour by colour: its gamut.
+
+    Example:
+        >>> twice = maps.Affine(2 * jnp.eye(3), jnp.zeros(3))
+        >>> by_color(twice, 1, Finish(gamut="fade"))(jnp.array([[0.6, 0.3, 0.3]])).round(2)
+        Array([[1.  , 0.65, 0.65]], dtype=float32)
+    """
+    color_map = as_pytree(blend(color_map, strength))
+    return InGamut(color_map) if how.gamut == "fade" else color_map
 
 
 def _colors(picture: Pixels) -> np.ndarray:

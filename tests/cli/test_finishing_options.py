@@ -5,6 +5,7 @@ import pytest
 
 import jaxcolor
 from jaxcolor.image import SMOOTHINGS, lut
+from jaxcolor.image.output import InGamut
 from jaxcolor.image.pixels import view
 from jaxcolor.recipes.finish import Change
 from jaxcolor.recipes.looks import LOOKS, Finish
@@ -148,9 +149,12 @@ def test_a_table_says_that_smoothing_is_not_in_it(done, pair, tmp_path):
     assert told[1].startswith(f"{cube}: 17x17x17, ")
     assert told[2] == f"{cube}: the map of colours alone; smoothing (--smooth) is not in it"
     smoothed = cube.read_bytes()
-    assert len(done(*lut_of, *size, *GENTLE).splitlines()) == 2
+    assert len(done(*lut_of, *size, *GENTLE, "--gamut", "fade").splitlines()) == 2
     # and it is not: the same map, the same table
     assert cube.read_bytes() == smoothed
+    # but the gamut mapping is
+    done(*lut_of, *size, *GENTLE)
+    assert cube.read_bytes() != smoothed
 
 
 @pytest.mark.filterwarnings("default")
@@ -175,7 +179,7 @@ def test_a_table_is_fitted_to_the_picture(done, pair, small, tmp_path):
         *("transfer", *pair, "-o", tmp_path / "a.png", "--lut", cube, "--lut-size", "17"),
         *("--look", "natural"),
     ).splitlines()[1]
-    fitted = jaxcolor.fit(*small)
+    fitted = InGamut(jaxcolor.fit(*small))
     sampled, *_ = jaxcolor.image.bake.bake_error(jaxcolor.bake(fitted, 17), fitted, small[0])
     saved, *_ = jaxcolor.image.bake.bake_error(lut.load(cube), fitted, small[0])
     assert float(told.split(", ")[1].split(" dB")[0]) == pytest.approx(saved, abs=0.06)

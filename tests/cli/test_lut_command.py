@@ -244,7 +244,7 @@ class TestTransfer:
         text = done("transfer", *pair, "-o", out, *how, "--json", path, "--strength", "0.7")
         lines = text.splitlines()
         assert lines[1] == f"{path}: the map, to evaluate anywhere"
-        assert len(lines) == 2 + ("--look" in how)
+        assert len(lines) == 2 + 2 * ("--look" in how)  # no smoothing, no gamut
         assert json.loads(path.read_text())["steps"][0]["op"] == "blend"
         if "--look" not in how:
             assert np.array_equal(apply(portable.load(path), small[0]), load(out))

@@ -1,5 +1,6 @@
 """`jaxcolor video`, and clips in other commands."""
 
+import re
 import sys
 
 import av
@@ -60,9 +61,18 @@ def test_per_frame_tells_its_flicker(done, clip, still, tmp_path):
     told = done("video", clip, still, "-o", tmp_path / "o.mp4", "--per-frame", "--look", "gentle")
     last = told.splitlines()[-1]
     assert "flicker of the maps: " in last
-    smooth, alone = (float(word) for word in last.split() if word.replace(".", "").isdigit()
-                     and "." in word)  # fmt: skip
+    smooth, alone = (float(word) for word in re.findall(r"\d\.\d{3}", last))
     assert smooth < alone
+
+
+def test_cuts_and_seconds_are_heard(done, clip, still, tmp_path):
+    out = tmp_path / "o.mp4"
+    told = done("video", clip, still, "-o", out, "--cut", 100, "--look", "gentle")
+    assert ", 1 shot" in told
+    told = done("video", clip, still, "-o", out, "--per-frame", "--seconds", 0, "--look", "gentle",
+                "--overwrite")  # fmt: skip
+    smooth, alone = re.findall(r"\d\.\d{3}", told.splitlines()[-1])
+    assert smooth == alone
 
 
 def test_references_of_all_kinds(done, clip, still, tmp_path):

@@ -131,6 +131,29 @@ class TestNothingElseChanges:
         assert kinds == ["subtitle"]
         assert packets(tmp_path / "b.mkv", "subtitle")[0][1] == b"Good evening"
 
+    def test_chapters_dispositions_and_further_streams(self, tmp_path):
+        make(tmp_path / "plain.mkv", sound="aac")
+        with (
+            av.open(str(tmp_path / "plain.mkv")) as source,
+            av.open(str(tmp_path / "a.mkv"), "w") as container,
+        ):
+            pairs = [(one, container.add_stream_from_template(one)) for one in source.streams]
+            pairs.append((source.streams.video[0], container.add_stream_from_template(
+                source.streams.video[0])))  # fmt: skip
+            pairs[1][1].disposition = av.stream.Disposition.hearing_impaired
+            chapter = {"id": 1, "start": 0, "end": 100, "time_base": Fraction(1, 1000)}
+            container.set_chapters([chapter | {"metadata": {"title": "One"}}])
+            for packet in source.demux():
+                if packet.dts is not None:
+                    packet.stream = pairs[packet.stream.index][1]
+                    container.mux(packet)
+        with pytest.warns(UserWarning, match=r"a further stream of it \(video\) is left out"):
+            transcode(tmp_path / "a.mkv", tmp_path / "b.mkv", by(DARKER), Coding())
+        with av.open(str(tmp_path / "b.mkv")) as container:
+            assert [one["metadata"]["title"] for one in container.chapters()] == ["One"]
+            heard = container.streams.audio[0]
+            assert av.stream.Disposition.hearing_impaired in heard.disposition
+
     def test_sound_that_does_not_fit_is_named(self, tmp_path):
         make(tmp_path / "a.mkv", sound="pcm_u8")
         with pytest.warns(UserWarning, match=r"its audio \(pcm_u8\) does not fit .* \.mkv takes"):
@@ -298,6 +321,14 @@ class TestFailures:
         with pytest.raises(ValueError, match=r"a\.mp4: damaged or not a clip"):
             transcode(tmp_path / "a.mp4", tmp_path / "b.mp4", by(IDENTITY), Coding())
         assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+    def test_a_clip_that_ends_early_is_named(self, tmp_path):
+        noise = np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3)).astype(np.uint8)
+        make(tmp_path / "a.mkv", frames=list(noise))
+        data = (tmp_path / "a.mkv").read_bytes()
+        (tmp_path / "a.mkv").write_bytes(data[: len(data) // 2])
+        with pytest.warns(UserWarning, match=r"a\.mkv: cut short or damaged, 0\.. of 0\.8 seconds"):
+            transcode(tmp_path / "a.mkv", tmp_path / "b.mkv", by(IDENTITY), Coding())
 
 
 class TestAhead:
