@@ -51,6 +51,25 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist already")
 
 
+def add_weights(parser: argparse._ActionsContainer, what: str) -> None:
+    """How much each of several counts; `what` one of them is called."""
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        type=number(0, 1e6),
+        metavar="W",
+        help=f"how much each {what} counts, in their order (default: all the same)",
+    )
+
+
+def check_weights(args: argparse.Namespace, count: int, what: str) -> None:
+    """Weights that are too many, too few or nothing: exit 2."""
+    if args.weights is not None and len(args.weights) != count:
+        args.parser.error(f"{count} {what}, but {len(args.weights)} weights")
+    if args.weights is not None and not any(args.weights):
+        args.parser.error("all weights are 0")
+
+
 @contextlib.contextmanager
 def progress(steps: int | None, title: str, unit: str = " step") -> Iterator[Callable[[str], None]]:
     """A bar on stderr for a person, nothing for a pipe; call it with the name of each step.

@@ -6,8 +6,9 @@ from pathlib import Path
 from jaxcolor.cli.common import (
     Parser,
     add_overwrite,
+    add_weights,
+    check_weights,
     filled_folder,
-    number,
     one_of,
     progress,
     start_jax,
@@ -45,13 +46,7 @@ def add(commands, name: str) -> None:
     )
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="two pictures or clips or more")
     parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder to write to")
-    parser.add_argument(
-        "--weights",
-        nargs="+",
-        type=number(0, 1e6),
-        metavar="W",
-        help="how much each picture counts, in their order (default: all the same)",
-    )
+    add_weights(parser, "picture")
     parser.add_argument(
         "--method",
         type=one_of(HARMONIZING, "method"),
@@ -88,10 +83,7 @@ def check_usage(args: argparse.Namespace) -> list[Path]:
     """Where each result goes; what makes no sense ends with exit 2."""
     if len(args.images) < 2:
         args.parser.error("two pictures or more are needed")
-    if args.weights is not None and len(args.weights) != len(args.images):
-        args.parser.error(f"{len(args.images)} pictures, but {len(args.weights)} weights")
-    if args.weights is not None and not any(args.weights):
-        args.parser.error("all weights are 0")
+    check_weights(args, len(args.images), "pictures")
     _style(args)
     folder = Path(args.out)
     paths = [folder / Path(image).name for image in args.images]

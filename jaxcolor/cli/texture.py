@@ -5,7 +5,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxcolor.cli.common import add_overwrite, filled_folder, number, progress, start_jax
+from jaxcolor.cli.common import (
+    add_overwrite,
+    add_weights,
+    check_weights,
+    filled_folder,
+    number,
+    progress,
+    start_jax,
+)
 
 CLIPS = (".mp4", ".mov", ".mkv", ".m4v", ".webm", ".avi")  # by their names files are known as clips
 SIDE, FRAMES, STEPS = 16_384, 10_000, 10_000
@@ -78,13 +86,7 @@ def _add_mix(actions) -> None:
         "-o", "--out", metavar="OUT", required=True, help="where to write; with --steps a folder"
     )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument(
-        "--weights",
-        nargs="+",
-        type=number(0, 1e6),
-        metavar="W",
-        help="how much each exemplar counts, in their order (default: all the same)",
-    )
+    add_weights(how, "exemplar")
     how.add_argument(
         "--steps",
         type=number(2, STEPS, int),
@@ -163,10 +165,7 @@ def check_mix(args: argparse.Namespace) -> list[Path]:
     count = len(args.exemplars)
     if count < 2:
         args.parser.error("two exemplars or more are needed")
-    if args.weights is not None and len(args.weights) != count:
-        args.parser.error(f"{count} exemplars, but {len(args.weights)} weights")
-    if args.weights is not None and not any(args.weights):
-        args.parser.error("all weights are 0")
+    check_weights(args, count, "exemplars")
     if args.steps is not None and count > 2:
         args.parser.error("--steps leads from one exemplar to another: give two")
     clips = _check_kind(args, args.exemplars)

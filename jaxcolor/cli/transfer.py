@@ -5,7 +5,14 @@ import warnings
 from pathlib import Path
 
 from jaxcolor.cli.bands import add_bands, check_bands, run_bands
-from jaxcolor.cli.common import add_overwrite, number, progress, read_mask, start_jax
+from jaxcolor.cli.common import (
+    add_overwrite,
+    add_weights,
+    check_weights,
+    progress,
+    read_mask,
+    start_jax,
+)
 from jaxcolor.cli.matching import add_matching, finishing, matching
 from jaxcolor.cli.tables import (
     add_tables,
@@ -48,13 +55,7 @@ def add(commands, name: str) -> None:
         nargs="*",
         help="the picture to match, or a palette (.json); of several, the look in their middle",
     )
-    parser.add_argument(
-        "--weights",
-        nargs="+",
-        type=number(0, 1e6),
-        metavar="W",
-        help="how much each REFERENCE counts, in their order (default: all the same)",
-    )
+    add_weights(parser, "REFERENCE")
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where to write")
     add_matching(parser)
     parser.add_argument(
@@ -91,10 +92,8 @@ def check_usage(args: argparse.Namespace) -> None:
         args.parser.error("REFERENCE is missing (only --equalize goes without)")
     elif len(args.references) > 1 and (args.both or args.reference_mask):
         args.parser.error("--both and --reference-mask go with one REFERENCE only")
-    elif args.weights is not None and len(args.weights) != len(args.references):
-        args.parser.error(f"{len(args.references)} references, but {len(args.weights)} weights")
-    elif args.weights is not None and not any(args.weights):
-        args.parser.error("all weights are 0")
+    else:
+        check_weights(args, len(args.references), "references")
     asked = style(method="histogram") if args.equalize else matching(args)
     if asked.draw == "rand" and (args.lut or args.json):
         option = "--lut" if args.lut else "--json"

@@ -6,7 +6,15 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxcolor.cli.common import add_overwrite, number, one_of, progress, start_jax
+from jaxcolor.cli.common import (
+    add_overwrite,
+    add_weights,
+    check_weights,
+    number,
+    one_of,
+    progress,
+    start_jax,
+)
 from jaxcolor.cli.matching import add_matching, matching
 from jaxcolor.image import CODECS
 from jaxcolor.recipes import CUT
@@ -37,13 +45,7 @@ def add(commands, name: str) -> None:
         nargs="+",
         help="picture, palette (.json) or clip to match; of several, the look in their middle",
     )
-    parser.add_argument(
-        "--weights",
-        nargs="+",
-        type=number(0, 1e6),
-        metavar="W",
-        help="how much each REFERENCE counts, in their order (default: all the same)",
-    )
+    add_weights(parser, "REFERENCE")
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help=".mp4, .mov or .mkv")
     add_in_time(parser)
     add_coding(parser)
@@ -99,10 +101,7 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
 
 def check_usage(args: argparse.Namespace) -> None:
     """Combinations that mean nothing: exit 2."""
-    if args.weights is not None and len(args.weights) != len(args.references):
-        args.parser.error(f"{len(args.references)} references, but {len(args.weights)} weights")
-    if args.weights is not None and not any(args.weights):
-        args.parser.error("all weights are 0")
+    check_weights(args, len(args.references), "references")
     if args.seconds is not None and not args.per_frame:
         args.parser.error("--seconds goes with --per-frame")
     if matching(args).draw == "rand":
