@@ -1,7 +1,19 @@
-"""Several processes on one command: which of them this is, and where they wait for each other."""
+"""Several processes on one command: which of them this is, and where they wait for each other.
+
+A command that is asked for more than one starts its workers as children and watches them. That is
+not for speed: where a process of the group is lost, JAX's runtime ends the others from within, with
+a trace of its own. The parent is left to say in one line what happened.
+"""
 
 import argparse
 import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,6 +21,11 @@ from typing import TypeVar
 from jaxcolor.cli.common import number
 
 Item = TypeVar("Item")
+
+WORKER = "JAXCOLOR_WORKER"  # a worker finds there: index, count, address of the first
+HEARTBEAT = 5  # seconds after which a silent process counts as lost; then the others end
+START = 60  # seconds that the processes wait for each other at the beginning
+GRACE = 3  # seconds for what is told to stop
 
 
 @dataclass(frozen=True)
@@ -28,21 +45,184 @@ class Group:
         return items[self.index :: self.count]
 
     def meet(self, place: str) -> None:
-        """Wait until all processes have come to the place of this name; each name once."""
+        """Wait until all processes have come to the place of this name; each name once.
+
+        However long it takes: a process that is lost ends the wait, and its own end.
+        """
+        if self.count > 1:
+            from jax._src.distributed import global_state  # the one barrier that needs no devices
+
+            assert global_state.client is not None
+            global_state.client.wait_at_barrier(place, timeout_in_ms=2**31 - 1)
 
 
 def add_group(parser: argparse.ArgumentParser) -> None:
     """How many processes work, and where the others are."""
-    parser.add_argument(
+    group = parser.add_argument_group("several processes, several machines")
+    group.add_argument(
         "--processes",
         type=number(1, 10_000, int),
         default=1,
         metavar="N",
-        help="share the work between N processes (default: 1)",
+        help="share the work between N processes on this machine (default: 1); with --coordinator "
+        "between N machines, each of which is given the same command and its own --process-id",
     )
+    group.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="a free port of the machine with --process-id 0, at an address that all can reach; "
+        "pictures and DIR must be on a disk that all share",
+    )
+    group.add_argument(
+        "--process-id",
+        type=number(0, 9_999, int),
+        metavar="I",
+        help="which of the N this is, 0 to N - 1",
+    )
+
+
+def check_group(args: argparse.Namespace) -> None:
+    """Options that do not go together: exit 2."""
+    if (args.coordinator is None) != (args.process_id is None):
+        args.parser.error("--coordinator and --process-id go together")
+    if args.coordinator is None:
+        return
+    host, _, port = args.coordinator.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        args.parser.error(f"--coordinator is HOST:PORT, got {args.coordinator!r}")
+    if args.process_id >= args.processes:
+        args.parser.error(f"--process-id {args.process_id} of {args.processes} processes")
+
+
+def is_worker() -> bool:
+    """Whether this process was started by another, which speaks for it should it be lost."""
+    return WORKER in os.environ
+
+
+def let_the_first_speak() -> None:
+    """What fails in one process fails in all, and they are ended when the first has said so."""
+    if is_worker() and not os.environ[WORKER].startswith("0 "):
+        time.sleep(1)
+
+
+def wants_workers(args: argparse.Namespace) -> bool:
+    """Whether the command is to be run by workers rather than here."""
+    return getattr(args, "processes", 1) > 1 and not is_worker()
 
 
 @contextlib.contextmanager
 def joined(args: argparse.Namespace) -> Iterator[Group]:
-    """The group that the arguments name, for as long as the work lasts."""
-    yield Group()
+    """The group that this process belongs to, for as long as the work lasts."""
+    if not is_worker():
+        yield Group()
+        return
+    index, count, address = os.environ[WORKER].split()
+    _silence()
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    import jax
+
+    jax.config.update("jax_enable_preemption_service", False)  # it would swallow SIGTERM
+    alone = args.coordinator is None  # the machine is ours to divide
+    jax.distributed.initialize(
+        address,
+        int(count),
+        int(index),
+        local_device_ids=[int(index)] if alone else None,
+        cluster_detection_method="deactivate",
+        initialization_timeout=START,
+        heartbeat_timeout_seconds=HEARTBEAT,
+        shutdown_timeout_seconds=HEARTBEAT,
+        coordinator_bind_address=address if alone else None,
+    )
+    yield Group(int(index), int(count))
+    jax.distributed.shutdown()  # not after an error: it would wait for the others
+
+
+def _leave_with(parent: int) -> None:
+    """End when the parent has, however it went: nobody would speak for this process."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _silence() -> None:
+    """Keep the runtime's own words about lost processes off the terminal; Python's still get there.
+
+    JAXCOLOR_DEBUG shows them.
+    """
+    if os.environ.get("JAXCOLOR_DEBUG"):
+        return
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+
+
+def supervise(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    """Run a command's workers; the exit status. Where one is lost, the others are ended.
+
+    Args:
+        args: the command's, parsed. argv: the same as they were given.
+    """
+    if args.coordinator is None:
+        address, mine = f"127.0.0.1:{_free_port()}", range(args.processes)
+    else:
+        address, mine = args.coordinator, range(args.process_id, args.process_id + 1)
+    workers = {}
+    try:
+        for index in mine:
+            workers[index] = _start(argv, index, args.processes, address)
+        return _watch(workers, args.processes)
+    except KeyboardInterrupt:  # a terminal tells the workers, too
+        print("jaxcolor: stopped", file=sys.stderr)
+        return 130
+    finally:
+        _end(workers.values())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _start(argv: Sequence[str], index: int, count: int, address: str) -> subprocess.Popen:
+    environment = os.environ | {WORKER: f"{index} {count} {address}"}
+    return subprocess.Popen([sys.executable, "-m", "jaxcolor", *argv], env=environment)
+
+
+def _watch(workers: dict[int, subprocess.Popen], count: int) -> int:
+    """Wait for all, or for the first that fails."""
+    running = dict(workers)
+    while running:
+        time.sleep(0.05)
+        for index, worker in list(running.items()):
+            status = worker.poll()
+            if status is None:
+                continue
+            del running[index]
+            if status < 0:
+                print(f"jaxcolor: {_told(index, count, -status)}", file=sys.stderr)
+                return 1
+            if status:  # it has said why
+                return status
+    return 0
+
+
+def _told(index: int, count: int, number: int) -> str:
+    again = "what is finished stays; the same command goes on from there"
+    if number == signal.SIGABRT:  # the runtime's way out
+        return f"process {index} of {count} has lost the others ({again})"
+    return f"process {index} of {count} was ended by {signal.Signals(number).name} ({again})"
+
+
+def _end(workers) -> None:
+    for worker in workers:
+        if worker.poll() is None:
+            worker.terminate()
+    for worker in workers:
+        try:
+            worker.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()

@@ -18,6 +18,7 @@ from jaxcolor.cli import (
     transfer,
     video,
 )
+from jaxcolor.cli import group
 from jaxcolor.cli.common import Parser, describe
 from jaxcolor.recipes import known
 
@@ -52,7 +53,11 @@ def build_parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; 0 done, 1 failed with one line on stderr, 2 bad usage."""
     parser = build_parser()
-    args = parser.parse_args(_check_command(parser, sys.argv[1:] if argv is None else argv))
+    argv = _check_command(parser, sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(argv)
+    if group.wants_workers(args):
+        args.check(args)
+        return group.supervise(args, argv)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _one_line
@@ -62,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return _fail("stopped", 130)
+        return 130 if group.is_worker() else _fail("stopped", 130)
     except BrokenPipeError:
         # nobody listens any more; or Python would complain of it on its way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -85,6 +90,7 @@ def _check_command(parser: Parser, argv: list[str]) -> list[str]:
 
 
 def _fail(message: str, code: int) -> int:
+    group.let_the_first_speak()
     print(f"jaxcolor: {message}", file=sys.stderr)
     return code
 
