@@ -34,6 +34,7 @@ __all__ = [
     "Palette",
     "Quantile",
     "Range",
+    "Sharded",
     "SparseCoupling",
     "SpotNoise",
     "SqEuclidean",
@@ -62,6 +63,7 @@ __all__ = [
     "report",
     "rho_from_reach",
     "score",
+    "shard",
     "solve",
     "solve_batch",
     "stack",
@@ -85,6 +87,7 @@ _HOME = {
     "jaxcolor.recipes.score": ("report", "score"),
     "jaxcolor.recipes.texture": ("mix", "mixes", "synth"),
     "jaxcolor.recipes.transfer": ("equalizer", "fit", "reinhard", "transfer"),
+    "jaxcolor.sharding": ("shard",),
     "jaxcolor.transport.backends": ("CAPABILITIES",),
     "jaxcolor.transport.costs": ("Cost", "Euclidean", "Lp", "SqEuclidean"),
     "jaxcolor.transport.coupling": (
@@ -102,6 +105,7 @@ _HOME = {
     "jaxcolor.transport.mixture": ("GaussianMixture",),
     "jaxcolor.transport.mixture_map": ("MixtureMap",),
     "jaxcolor.transport.quantize": ("compress", "quantize"),
+    "jaxcolor.transport.sharded": ("Sharded",),
     "jaxcolor.transport.solvers": (
         "coarse_to_fine",
         "epsilon_from_blur",
@@ -143,6 +147,7 @@ if TYPE_CHECKING:
     from jaxcolor.recipes.transfer import fit as fit
     from jaxcolor.recipes.transfer import reinhard as reinhard
     from jaxcolor.recipes.transfer import transfer as transfer
+    from jaxcolor.sharding import shard as shard
     from jaxcolor.transport.backends import CAPABILITIES as CAPABILITIES
     from jaxcolor.transport.costs import Cost as Cost
     from jaxcolor.transport.costs import Euclidean as Euclidean
@@ -167,6 +172,7 @@ if TYPE_CHECKING:
     from jaxcolor.transport.mixture_map import MixtureMap as MixtureMap
     from jaxcolor.transport.quantize import compress as compress
     from jaxcolor.transport.quantize import quantize as quantize
+    from jaxcolor.transport.sharded import Sharded as Sharded
     from jaxcolor.transport.solvers import coarse_to_fine as coarse_to_fine
     from jaxcolor.transport.solvers import epsilon_from_blur as epsilon_from_blur
     from jaxcolor.transport.solvers import rho_from_reach as rho_from_reach

@@ -42,6 +42,7 @@ def pytest_configure(config):
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
     os.environ["XDG_CACHE_HOME"] = str(config.rootpath / ".pytest_cache" / "home")
     start_jax()
+    jax.config.update("jax_num_cpu_devices", 8)  # for what is sharded; all else lives on the first
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -16,6 +16,7 @@ FORBIDDEN = {
     "recipes": {"amortize", "cli"},
     "measure.py": {"transport", "image", "recipes", "amortize", "cli"},
     "maps.py": {"transport", "image", "recipes", "amortize", "cli"},
+    "sharding.py": {"transport", "image", "recipes", "amortize", "cli"},
     "tree.py": {"transport", "image", "recipes", "amortize", "cli"},
 }
 

@@ -9,6 +9,7 @@ from jaxcolor.cli import (
     batch,
     compare,
     demo,
+    group,
     harmonize,
     labels,
     lut,
@@ -18,7 +19,6 @@ from jaxcolor.cli import (
     transfer,
     video,
 )
-from jaxcolor.cli import group
 from jaxcolor.cli.common import Parser, describe
 from jaxcolor.recipes import known
 

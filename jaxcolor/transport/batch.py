@@ -16,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
+from jax.sharding import Mesh, PartitionSpec
 
 from jaxcolor.measure import Measure
+from jaxcolor.sharding import AXIS, divided, replicated
 from jaxcolor.transport.coupling import Coupling, Start, cast, settle
 from jaxcolor.transport.kernels import Cloud, compact
 from jaxcolor.transport.problem import Problem
@@ -30,8 +32,13 @@ Begin = Callable[[Measure, Measure, Array], Start | None]
 
 
 def solve_all(
-    method: ModuleType, p: Problem, init: Start | Begin | None, options, lanes: int | None
-):
+    method: ModuleType,
+    p: Problem,
+    init: Start | Begin | None,
+    options,
+    lanes: int | None,
+    mesh: Mesh | None = None,
+) -> Coupling:
     """The couplings of a stack of problems; every leaf of `p` and `init` has the batch in front.
 
     Args:
@@ -41,13 +48,16 @@ def solve_all(
         options: the method's, shared by all.
         lanes: problems in flight at once. By default one on a CPU (on each of its cores, outside
             `jit`), 256 elsewhere.
+        mesh: devices to divide the problems between; each works on its own.
     """
-    count = p.b.shape[0]
+    count = p.b.shape[0] // (mesh.size if mesh else 1)
     if lanes is None:
         lanes = 1 if jax.default_backend() == "cpu" else LANES
     lanes = min(lanes, count)
     if callable(init) and jax.tree_util.all_leaves([init]):
         init = jax.tree_util.Partial(init)  # a plain function; one with weights is a pytree
+    if mesh is not None:
+        return _on_devices(method, p, init, options, lanes, mesh)
     if lanes > 1:
         return _in_lanes(p, _begun(p, init), options, method=method, lanes=lanes)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((p, init, options))):
@@ -112,6 +122,35 @@ def _on_all_cores(method: ModuleType, p: Problem, init: Start | Begin | None, op
         parts = list(pool.map(chunk, range(0, count, size)))
     f, g, value, info = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *parts)
     return Coupling(p, f, g, value, info)
+
+
+def _on_devices(
+    method: ModuleType, p: Problem, init: Start | Begin | None, options, lanes: int, mesh: Mesh
+) -> Coupling:
+    """Every device its own problems; nothing is sent, but for the values and infos at the end."""
+    p = divided(p, mesh)
+    init = replicated(init, mesh) if callable(init) else divided(init, mesh)
+    options = replicated(options, mesh)
+    f, g, value, info = _divided(p, init, options, method=method, lanes=lanes, mesh=mesh)
+    return Coupling(p, f, g, *replicated((value, info), mesh))
+
+
+@partial(jax.jit, static_argnames=("method", "lanes", "mesh"))
+def _divided(
+    p: Problem, init: Start | Begin | None, options, method: ModuleType, lanes: int, mesh: Mesh
+):
+    def own(p, init, options):
+        begun = _begun(p, init)
+        if lanes > 1:
+            done = _in_lanes(p, begun, options, method=method, lanes=lanes)
+        else:
+            done = _one_by_one(p, begun, options, method=method)
+        return done.f, done.g, done.value, done.info
+
+    each, all_ = PartitionSpec(AXIS), PartitionSpec()
+    specs = (each, all_ if callable(init) else each, all_)
+    split = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)
+    return split(p, init, options)
 
 
 @partial(jax.jit, static_argnames=("method", "lanes"))

@@ -11,6 +11,7 @@ updates, conjugate gradients) are matrix products, without another exponential.
 import math
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +51,8 @@ class GridKernel:
         ...                       jnp.zeros(16), jnp.float32(1), axis=1)))
         True
     """
+
+    ROWS: ClassVar[str] = "x"
 
     x: Axes
     y: Axes

@@ -29,6 +29,7 @@ from jaxcolor.transport.kernels import STORED, Cloud, Kernel, Rows, compact
 from jaxcolor.transport.linear import conjugate_gradients
 from jaxcolor.transport.marginals import BALANCED, SmoothMarginal, kind
 from jaxcolor.transport.problem import Problem
+from jaxcolor.transport.sharded import cloud_of
 from jaxcolor.tree import pytree
 
 START = 16.0  # annealing begins at span / 16 ...
@@ -311,8 +312,9 @@ def beginning(p: Problem, init: Start | None) -> Start:
     cold = Start(jnp.zeros_like(p.b), p.kernel.span(p.a, p.b) / START)
     if init is not None:
         return better(p, init, cold)
-    if isinstance(p.kernel, Cloud) and min(p.kernel.shape) >= MANY:
-        return _from_few(p, p.kernel, cold)
+    cloud = cloud_of(p.kernel)
+    if cloud is not None and min(cloud.shape) >= MANY:
+        return _from_few(p, cloud, cold)
     return cold
 
 

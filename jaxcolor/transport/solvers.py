@@ -10,6 +10,7 @@ from jax import Array
 
 from jaxcolor.iterate import default_tol
 from jaxcolor.measure import Grid, Measure, as_cloud, nodes
+from jaxcolor.sharding import mesh_of, replicated
 from jaxcolor.transport import backends, batch, grid, newton, pyramid, sinkhorn
 from jaxcolor.transport import exact as exact_
 from jaxcolor.transport import problem as pb
@@ -19,6 +20,7 @@ from jaxcolor.transport.grid import GridKernel
 from jaxcolor.transport.kernels import Cloud, Kernel
 from jaxcolor.transport.marginals import BALANCED, Marginal
 from jaxcolor.transport.problem import Problem
+from jaxcolor.transport.sharded import Sharded, cloud_of, on_all
 from jaxcolor.transport.sparse import SparseCoupling
 
 SQUARED = SqEuclidean()
@@ -106,7 +108,7 @@ def solve(
     """
     backend = backends.choose(method, backend)
     backends.check_marginals(method, backend, source_marginal, target_marginal)
-    kernel, a, b = _costs(source, target, cost, separable=backend == "jax")
+    kernel, a, b = _costs(source, target, cost, ours=backend == "jax")
     _check_epsilon(epsilon, method)
     if isinstance(kernel, GridKernel):
         kernel = grid.prepared(kernel, epsilon)
@@ -119,7 +121,8 @@ def solve(
         return backends.run(adapter, p, float(tol), int(max_steps or 100_000))
     module = MODULES[method]
     start = cast(_start(init, source, target, p.epsilon), p.b.dtype)
-    return module.solve_problem(p, start, module.options(p.b.dtype, tol, max_steps))
+    coupling = module.solve_problem(p, start, module.options(p.b.dtype, tol, max_steps))
+    return on_all(coupling) if isinstance(kernel, Sharded) else coupling
 
 
 def coarse_to_fine(
@@ -227,23 +230,27 @@ def solve_batch(
     p = _stack(sources, targets, epsilon, cost, source_marginal, target_marginal)
     chosen = MODULES[method].options(p.b.dtype, tol, max_steps)
     init = init if callable(init) else cast(init, p.b.dtype)
-    return batch.solve_all(MODULES[method], p, init, chosen, lanes)
+    return batch.solve_all(MODULES[method], p, init, chosen, lanes, mesh_of(sources.points))
 
 
 def _costs(
-    source: Measure | Grid, target: Measure | Grid, cost: Cost, separable: bool
+    source: Measure | Grid, target: Measure | Grid, cost: Cost, ours: bool
 ) -> tuple[Kernel, Array, Array]:
-    """The costs between two measures, and their weights; `separable` where axes may be kept."""
+    """The costs between two measures, and their weights; `ours` where any kernel will do."""
     if isinstance(source, Grid) and isinstance(target, Grid):
         if len(source.axes) != len(target.axes):
             counts = len(source.axes), len(target.axes)
             raise ValueError(f"source and target differ in dimension: {counts[0]} and {counts[1]}")
-        if separable and isinstance(cost, SqEuclidean):
+        if ours and isinstance(cost, SqEuclidean):
             kernel = GridKernel(_axes(source, "source"), _axes(target, "target"))
             return kernel, source.weights.ravel(), target.weights.ravel()
     source, target = (as_cloud(mu) if isinstance(mu, Grid) else mu for mu in (source, target))
     _check(source, target, batched=False)
-    return Cloud(source.points, target.points, cost), source.weights, target.weights
+    mesh = mesh_of(source.points)
+    if mesh is None or not ours:
+        return Cloud(source.points, target.points, cost), source.weights, target.weights
+    a, y, b, cost = replicated((source.weights, target.points, target.weights, cost), mesh)
+    return Sharded(Cloud(source.points, y, cost), mesh), a, b
 
 
 def _axes(density: Grid, name: str) -> tuple[Array, ...]:
@@ -281,7 +288,7 @@ def _start(init: Init, source, target, epsilon: Array) -> Start | None:
     if init is None or isinstance(init, Start):
         return init
     if isinstance(init, Coupling):
-        if isinstance(init.kernel, Cloud):
+        if cloud_of(init.kernel) is not None:
             points = nodes(target.axes) if isinstance(target, Grid) else target.points
             return Start(potential(init, points, axis=0), init.epsilon)
         if isinstance(init.kernel, GridKernel) and isinstance(target, Grid):

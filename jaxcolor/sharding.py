@@ -1,0 +1,103 @@
+"""Measures on several devices: computation follows where their points lie.
+
+    mu = jaxcolor.shard(mu)              # its points divided between all devices
+
+`solve`, `solve_batch` and the sliced solvers take such a measure like any other, on the devices of
+one process or of many (`jax.distributed`): every process runs the same lines.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.core import Tracer
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxcolor.measure import Measure
+
+AXIS = "devices"
+EVERYWHERE = PartitionSpec()
+
+Devices = Sequence[Any] | None
+
+
+def line_of(devices: Devices = None) -> Mesh:
+    """Devices in a row; by default all there are, those of other processes too."""
+    return Mesh(np.asarray(jax.devices() if devices is None else devices), (AXIS,))
+
+
+def shard(mu: Measure, devices: Devices = None) -> Measure:
+    """The same measure, its points divided between devices; points without weight fill it up.
+
+    A stack of measures is divided by problems, and filled up with copies of the last.
+
+    Args:
+        mu: (n, d) points and (n,) weights; or (B, n, d) and (B, n). With several processes the same
+            in each.
+        devices: by default all, those of other processes too.
+
+    Returns:
+        n' points (or B' problems), a multiple of the number of devices.
+
+    Example:
+        >>> from jaxcolor.measure import point_cloud
+        >>> mu = shard(point_cloud([[0.0], [1.0], [2.0]]))
+        >>> mu.points.sharding.spec[0]
+        'devices'
+    """
+    mesh = line_of(devices)
+    # from the host: an array of one process cannot be laid out over several
+    points, weights = np.asarray(mu.points), np.asarray(mu.weights)
+    missing = -points.shape[0] % mesh.size
+    if missing:
+        points = np.concatenate([points, np.repeat(points[-1:], missing, 0)])
+        more = np.repeat(weights[-1:], missing, 0) if points.ndim == 3 else np.zeros(missing)
+        weights = np.concatenate([weights, more.astype(weights.dtype)])
+    return divided(Measure(points, weights), mesh)  # pyright: ignore[reportArgumentType]
+
+
+def mesh_of(array: Array) -> Mesh | None:
+    """The devices between which an array's first axis is divided; None for any other array.
+
+    Also None under `jit`, where an array's place is not known.
+    """
+    if isinstance(array, Tracer) or not isinstance(array, jax.Array):
+        return None
+    place = array.sharding
+    if not isinstance(place, NamedSharding) or place.mesh.size == 1:
+        return None
+    if tuple(place.spec)[:1] in ((), (None,)):
+        return None
+    assert isinstance(place.mesh, Mesh)
+    return Mesh(place.mesh.devices.ravel(), (AXIS,))
+
+
+def replicated(tree, mesh: Mesh):
+    """The whole of every array on each device."""
+    return _put(tree, NamedSharding(mesh, EVERYWHERE))
+
+
+def divided(tree, mesh: Mesh):
+    """The first axis of every array divided between the devices, which must share it evenly."""
+    return _put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+
+def _put(tree, place: NamedSharding):
+    def put(leaf):
+        if isinstance(leaf, jax.Array) and leaf.sharding.device_set == place.device_set:
+            return _copied(leaf, place)
+        return _laid_out(np.asarray(leaf), place)
+
+    return jax.tree.map(put, tree)
+
+
+@partial(jax.jit, static_argnames="place")
+def _copied(array: Array, place: NamedSharding) -> Array:
+    return jax.lax.with_sharding_constraint(array, place)
+
+
+def _laid_out(array: np.ndarray, place: NamedSharding) -> Array:
+    return jax.make_array_from_callback(array.shape, place, lambda index: array[index])
