@@ -2,18 +2,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import export
 from problems import cloud
 
 from jaxcolor import (
     KL,
     TV,
     Dense,
-    Entropic,
     Euclidean,
     Lp,
     Measure,
-    Range,
     Start,
     Status,
     check,
@@ -21,7 +18,6 @@ from jaxcolor import (
     plan,
     rho_from_reach,
     solve,
-    solve_batch,
 )
 from jaxcolor.transport import newton, sinkhorn, solvers
 from jaxcolor.tree import pytree
@@ -149,53 +145,6 @@ def test_a_second_call_compiles_nothing(method):
 
 def nu_like(mu):
     return Measure(mu.points + 1, mu.weights)
-
-
-# --- export -----------------------------------------------------------------------------------
-
-
-def exportable():
-    mu, nu = pair()
-    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), (mu, nu))
-
-    def moved(mu, nu):
-        return Entropic(solve(mu, nu, epsilon=0.1))(mu.points)
-
-    return {
-        "newton": ((mu, nu), lambda mu, nu: solve(mu, nu, epsilon=0.1).value),
-        "sinkhorn": (
-            (mu, nu),
-            lambda mu, nu: solve(mu, nu, epsilon=0.1, method="sinkhorn",
-                                 source_marginal=TV(1.0), target_marginal=Range(0.5, 2.0)).value,
-        ),
-        "batch, one lane": (batch, lambda mu, nu: solve_batch(mu, nu, epsilon=0.1, lanes=1).value),
-        "batch, two lanes": (batch, lambda mu, nu: solve_batch(mu, nu, epsilon=0.1, lanes=2).value),
-        "map": ((mu, nu), moved),
-        "gradient": (
-            (mu, nu),
-            lambda mu, nu: jax.grad(
-                lambda x: (solve(Measure(x, mu.weights), nu, epsilon=0.1).f ** 2).sum()
-            )(mu.points),
-        ),
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["newton", *(pytest.param(name, marks=pytest.mark.long) for name in list(exportable())[1:])],
-)
-def test_it_lowers_for_every_platform_and_the_cpu_artifact_gives_the_same(name):
-    (mu, nu), function = exportable()[name]
-
-    def on_leaves(x, a, y, b):
-        return function(Measure(x, a), Measure(y, b))
-
-    leaves = mu.points, mu.weights, nu.points, nu.weights
-    whole = export.export(jax.jit(on_leaves), platforms=("cpu", "cuda", "tpu"))(*leaves)
-    assert whole.platforms == ("cpu", "cuda", "tpu")
-    again = export.deserialize(whole.serialize())
-    # one program or several: float32 rounding differs
-    np.testing.assert_allclose(again.call(*leaves), on_leaves(*leaves), rtol=1e-3, atol=0.01)
 
 
 # --- errors -----------------------------------------------------------------------------------
