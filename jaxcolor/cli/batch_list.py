@@ -1,10 +1,14 @@
-"""The list of pairs that a batch is to do: a table in a CSV file."""
+"""The list of what a run is to do: pairs in a CSV file, or the pictures in a folder."""
 
 import csv
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 COLUMNS = ("source", "reference", "output")
+# what a folder is searched for, beside the types that are written too
+READABLE = (".avif", ".bmp", ".gif", ".jfif", ".jp2", ".pgm", ".pnm", ".ppm", ".psd", ".tga")
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,22 @@ def read_list(path: Path) -> list[Pair]:
         where = f"{path}, row {number}"
         if len(row) > len(head):
             raise ValueError(f"{where}: more cells than columns ({', '.join(row)})")
-        if any(ord(letter) < 32 for cell in row for letter in cell):
+        if not all(_fits(cell) for cell in row):
             raise ValueError(f"{where}: a line break or the like in a name")
         named = dict(zip(head, row, strict=False))
         if not (named.get("source") and named.get("reference")):
             raise ValueError(f"{where}: source or reference is empty")
         pairs.append(Pair(number, *(named.get(name, "") for name in COLUMNS), folder=path.parent))
     return _named(pairs, path)
+
+
+def _fits(name: str) -> bool:
+    """Whether a name is one that a table in UTF-8 holds in a line."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return all(ord(letter) >= 32 for letter in name)
 
 
 def _named(pairs: list[Pair], path: Path) -> list[Pair]:
@@ -106,3 +119,68 @@ def _free_name(pair: Pair, taken: dict[str, int]) -> str:
 def plain(path: Path) -> str:
     """A path as it looks to a disk that does not tell capitals from small letters."""
     return str(path).casefold()
+
+
+def pictures_in(folder: Path, out: Path) -> list[Path]:
+    """Pictures in a folder and below it, sorted, relative to it; hidden ones, and what lies in
+    `out`, are left out.
+
+    Raises:
+        ValueError: where there are none, where the folder is `out` itself, for names that do not
+            fit into a table.
+        OSError: where there is no such folder.
+    """
+    from jaxcolor.image.files import FORMATS
+
+    own, found = out.resolve(), []
+    if own == folder.resolve():
+        raise ValueError(f"{folder}: results go to another folder than their pictures")
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        here = Path(place)
+        seen = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in seen if (here / name).resolve() != own]
+        found += [(here / name).relative_to(folder) for name in names if not name.startswith(".")]
+    found = sorted(path for path in found if path.suffix.lower() in {*FORMATS, *READABLE})
+    if not found:
+        raise ValueError(f"{folder}: has no pictures")
+    for path in found:
+        if not _fits(str(path)):
+            raise ValueError(f"{folder}: a line break or the like in the name {str(path)!r}")
+    return found
+
+
+def replaced(inputs: Iterable[Path], outputs: Iterable[Path]) -> Path | None:
+    """One of the files that are read, should a result take its place."""
+    places = {plain(path.resolve()): path for path in {*inputs}}
+    found = (places.get(plain(output.resolve())) for output in outputs)
+    return next((path for path in found if path is not None), None)
+
+
+def outputs_of(sources: Sequence[Path], kept: Iterable[str] = ()) -> list[Path]:
+    """The names of results, those of the sources where they can be written, each once.
+
+    Args:
+        sources: their names, relative to a folder of their own.
+        kept: suffixes beside those of pictures that results may have.
+
+    Example:
+        >>> [str(one) for one in outputs_of([Path("a.bmp"), Path("a.png"), Path("b/a.bmp")])]
+        ['a_2.png', 'a.png', 'b/a.png']
+    """
+    from jaxcolor.image.files import FORMATS
+
+    writable, taken, found = {*FORMATS, *kept}, set(), {}
+    # those that keep their names come first
+    for one in sorted(sources, key=lambda path: path.suffix.lower() not in writable):
+        own = one if one.suffix.lower() in writable else one.with_suffix(".png")
+        name, count = own, 1
+        while plain(name) in taken:
+            count += 1
+            name = own.with_stem(f"{own.stem}_{count}")
+        taken.add(plain(name))
+        found[one] = name
+    return [found[one] for one in sources]

@@ -1,4 +1,4 @@
-"""What a batch has done so far, kept in its folder: a table that survives being killed."""
+"""What a run has done so far, kept in its folder: a table that survives being killed."""
 
 import contextlib
 import csv
@@ -12,18 +12,19 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 NAME = "manifest.csv"
-DONE, FAILED = "done", "failed"
+DONE, FAILED, TODO = "done", "failed", "todo"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line: a pair, what became of it, and from what.
+    """A line: a picture, what became of it, and from what.
 
     Attributes:
-        row: its number in the list of pairs, from 1.
+        row: its number in the list of what is to be done, from 1.
         source, reference: as in that list. output: within the folder.
-        status: DONE or FAILED. message: why it failed.
-        digest: of the output. source_digest, reference_digest: of what it was made from.
+        status: DONE, FAILED or TODO. message: why it failed.
+        digest: of the output. source_digest, reference_digest: of what it was, or is to be, made
+            from.
         settings: how it was made, and by which version.
     """
 
@@ -54,21 +55,18 @@ class Manifest:
     A picture's line is on the disk before the picture has its name. Killed in between, the line
     speaks of a file that is not there; but no picture is without its line.
 
+    Args:
+        folder: of the results.
+        part: the table's own name, where it is one of several: no two processes append to one.
+
     Raises:
         ValueError: where a file of that name is something else.
     """
 
-    def __init__(self, folder: Path):
-        self.path = folder / NAME
+    def __init__(self, folder: Path, part: str = ""):
+        self.path = (folder / NAME).with_suffix(f".{part}.csv" if part else ".csv")
         self.entries = _read(self.path) if self.path.exists() else []
         self._lock = threading.Lock()
-
-    def find(self, output: str, content: str) -> Entry | None:
-        """The line that tells how an output of this digest was made, as of the last `rewrite`."""
-        for entry in reversed(self.entries):
-            if (entry.output, entry.digest) == (output, content):
-                return entry
-        return None
 
     def append(self, entry: Entry) -> None:
         """Add a line; it is on the disk when this returns."""
@@ -86,6 +84,13 @@ class Manifest:
             temporary.write_bytes(_lines(HEADER, *map(astuple, self.entries)))
 
 
+def parts(folder: Path) -> list[Manifest]:
+    """The tables that further processes of a run left, manifest.1.csv and so on."""
+    stem, suffix = NAME.split(".")
+    names = (path.name.split(".") for path in sorted(folder.glob(f"{stem}.*.{suffix}")))
+    return [Manifest(folder, name[1]) for name in names if len(name) == 3 and name[1].isdecimal()]
+
+
 def _lines(*rows: tuple[str, ...]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
@@ -96,13 +101,13 @@ def _read(path: Path) -> list[Entry]:
     """Every whole line; the last may be torn."""
     header, *lines = path.read_bytes().decode(errors="replace").split("\n")[:-1] or [""]
     if header != ",".join(HEADER):
-        raise ValueError(f"{path}: is not the manifest of a batch; name another folder")
+        raise ValueError(f"{path}: is not a manifest of jaxcolor; name another folder")
     return [Entry(*row) for row in csv.reader(lines) if len(row) == len(HEADER)]
 
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other batches out of a folder; a process that dies lets go of it."""
+    """Keep other runs out of a folder; a process that dies lets go of it."""
     try:
         import fcntl
     except ImportError:  # Windows cannot lock a folder
@@ -113,7 +118,7 @@ def alone(folder: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise ValueError(f"{folder}: another batch is at work there") from error
+        raise ValueError(f"{folder}: another run is at work there") from error
     except OSError:  # nor can some network drives
         pass
     try:

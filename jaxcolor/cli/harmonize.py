@@ -3,6 +3,9 @@
 import argparse
 from pathlib import Path
 
+from jaxcolor.cli.batch_list import outputs_of, pictures_in, plain, replaced
+from jaxcolor.cli.batch_manifest import NAME, TODO, Entry
+from jaxcolor.cli.batch_run import Job, conclude, settings
 from jaxcolor.cli.common import (
     Parser,
     add_overwrite,
@@ -10,9 +13,9 @@ from jaxcolor.cli.common import (
     check_weights,
     filled_folder,
     one_of,
-    progress,
-    start_jax,
 )
+from jaxcolor.cli.common_look import bring_together, is_clip
+from jaxcolor.cli.group import add_group, check_group, joined
 from jaxcolor.cli.matching import (
     add_finishing,
     add_mixture,
@@ -20,19 +23,26 @@ from jaxcolor.cli.matching import (
     finishing,
     mixing,
 )
-from jaxcolor.cli.video import warn_of_hdr
 from jaxcolor.recipes import HARMONIZING, HARMONY_BASES, SPACES
 from jaxcolor.recipes.looks import Style, style
 
 SHEET = "before_after.png"
+LOOK = "common look"  # what the manifest calls it
 EPILOG = """examples:
   jaxcolor harmonize trip/*.jpg -o trip_in_one_look
   jaxcolor harmonize a.jpg b.jpg c.jpg -o out --weights 3 1 1     # mostly the look of a.jpg
   jaxcolor harmonize scan_*.tif -o out --method gaussian --strength 0.7
   jaxcolor harmonize cam1.mp4 cam2.mp4 still.jpg -o out            # clips too, one map each
+  jaxcolor harmonize --images photos -o out --processes 4          # a folder, and those below it
 
 Each picture goes to DIR under its own name, with its own size, depth, transparency and profile,
-and all of them, before and after, onto the sheet """
+and some of them, before and after, onto the sheet before_after.png.
+
+All are read twice, first for the common look, which takes them all: where one cannot be read
+nothing is made, and DIR/manifest.csv names it. Then each is written as it is done. Stopped, or
+killed, and started again, the same command goes on where it was. Results of other settings, of
+another version or of another set of pictures, and files that are not its own, are replaced with
+--overwrite only."""
 
 
 def add(commands, name: str) -> None:
@@ -41,10 +51,16 @@ def add(commands, name: str) -> None:
         help="bring several pictures to one look",
         description="Find the look in the middle of all IMAGES (their colours' Wasserstein "
         "barycenter) and give it to each of them.",
-        epilog=f"{EPILOG}{SHEET}.",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="two pictures or clips or more")
+    parser.add_argument("images", metavar="IMAGE", nargs="*", help="two pictures or clips or more")
+    parser.add_argument(
+        "--images",
+        dest="folder",
+        metavar="FOLDER",
+        help="instead: all pictures in a folder and in those below it, but for hidden ones",
+    )
     parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder to write to")
     add_weights(parser, "picture")
     parser.add_argument(
@@ -62,7 +78,8 @@ def add(commands, name: str) -> None:
     add_strength(parser)
     add_finishing(parser)
     add_overwrite(parser)
-    parser.set_defaults(run=run, parser=parser)
+    add_group(parser)
+    parser.set_defaults(run=run, check=check_usage, parser=parser)
 
 
 def _style(args: argparse.Namespace) -> Style:
@@ -79,106 +96,61 @@ def _style(args: argparse.Namespace) -> Style:
         parser.error(str(error))
 
 
-def check_usage(args: argparse.Namespace) -> list[Path]:
-    """Where each result goes; what makes no sense ends with exit 2."""
-    if len(args.images) < 2:
-        args.parser.error("two pictures or more are needed")
-    check_weights(args, len(args.images), "pictures")
+def _places(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Pictures and clips, and where each result goes within DIR.
+
+    Raises:
+        ValueError: where that cannot be.
+    """
+    from jaxcolor.image import video
+
+    if args.folder is not None:
+        folder = Path(args.folder)
+        names = pictures_in(folder, Path(args.out))
+        return [folder / name for name in names], outputs_of(names)
+    sources = [Path(image) for image in args.images]
+    for source in sources:
+        if is_clip(source) and source.suffix.lower() not in video.FORMATS:
+            kinds = ", ".join(video.FORMATS)
+            raise ValueError(f"{source}: unknown file type; use one of {kinds}")
+    # one at a time: two of the same name are for a person to sort out
+    return sources, [outputs_of([Path(one.name)], video.FORMATS)[0] for one in sources]
+
+
+def check_usage(args: argparse.Namespace) -> list[Entry]:
+    """What is to be made, the sheet last; what makes no sense ends with exit 2."""
+    parser: Parser = args.parser
+    check_group(args)
+    if bool(args.images) == (args.folder is not None):
+        parser.error("IMAGE after IMAGE, or --images FOLDER: one of both")
+    try:
+        sources, outputs = _places(args)
+    except ValueError as error:
+        parser.error(str(error))
+    if len(sources) < 2:
+        parser.error("two pictures or more are needed")
+    check_weights(args, len(sources), "pictures")
     _style(args)
-    folder = Path(args.out)
-    paths = [folder / Path(image).name for image in args.images]
-    if len({str(path).lower() for path in [*paths, folder / SHEET]}) <= len(paths):
-        args.parser.error(f"two pictures have the same name, or one is called {SHEET}")
-    for image, path in zip(args.images, paths, strict=True):
-        if Path(image).resolve() == path.resolve():
-            args.parser.error(f"{image} would be replaced by its result: name another folder")
-    return paths
+    if len({plain(path) for path in [*outputs, Path(SHEET)]}) <= len(outputs):
+        parser.error(f"two pictures have the same name, or one is called {SHEET}")
+    lost = replaced(sources, [Path(args.out) / path for path in [NAME, *outputs]])
+    if lost is not None:
+        parser.error(f"{lost} would be replaced by a result: name another folder")
+    items = [
+        Entry(str(row), str(source), LOOK, str(output), TODO)
+        for row, (source, output) in enumerate(zip(sources, outputs, strict=True), 1)
+    ]
+    return [*items, Entry("sheet", "", LOOK, SHEET, TODO)]
 
 
 def run(args: argparse.Namespace) -> None:
-    paths = check_usage(args)
-    from jaxcolor.image import files, video
-    from jaxcolor.recipes.references import is_clip
-
-    clips = [is_clip(image) for image in args.images]
-    with filled_folder(args.out) as folder, progress(3 * len(paths) + 2, "harmonize") as step:
-        for path, clip in zip([*paths, folder / SHEET], [*clips, False], strict=True):
-            files.check_output(path, args.overwrite, video.FORMATS if clip else None)
-        pictures = []
-        for image, path, clip in zip(args.images, paths, clips, strict=True):
-            step(f"reading {Path(image).name}")
-            pictures.append(files.Picture(_pooled(image)) if clip else files.read(image))
-            files.check_alpha(path, pictures[-1])
-        changes = _changes(args, pictures, step)
-        results = []
-        for image, change in zip(args.images, changes, strict=True):
-            step(Path(image).name)
-            results.append(change.at(args.strength))
-        # nothing is written before all is done
-        for image, path, clip, picture, change, pixels in zip(
-            args.images, paths, clips, pictures, changes, results, strict=True
-        ):
-            step(f"writing {path.name}")
-            if clip:
-                _write_clip(image, path, change, args.strength)
-            else:
-                files.write(path, picture.recolored(pixels))
-        step(SHEET)
-        files.write(folder / SHEET, files.Picture(_sheet(args.images, pictures, results)))
-    print("\n".join(str(path) for path in [*paths, folder / SHEET]))
-
-
-def _changes(args: argparse.Namespace, pictures: list, step) -> list:
-    """What brings every picture to the common look."""
-    start_jax()
-    from jaxcolor.image import files
-    from jaxcolor.image.pixels import view
-    from jaxcolor.recipes.look import Look
-    from jaxcolor.recipes.transfer import change
-
-    step("finding the common look")
-    views = [picture.view(name=name) for picture, name in
-             zip(pictures, args.images, strict=True)]  # fmt: skip
-    looks = {}  # one for each profile: a look is fitted to in a picture's own encoding
-    for picture in pictures:
-        if picture.profile not in looks:
-            seen = [
-                own if other.profile == picture.profile
-                else view(files.convert(other, picture.profile).pixels)
-                for own, other in zip(views, pictures, strict=True)
-            ]  # fmt: skip
-            looks[picture.profile] = Look(seen, args.weights)
-    asked = _style(args)
-    return [
-        change(seen, looks[picture.profile], asked)
-        for picture, seen in zip(pictures, views, strict=True)
-    ]
-
-
-def _pooled(path: str):
-    """Some frames of a clip."""
-    from jaxcolor.recipes.references import pooled
-
-    frames = pooled(path)  # which says so where PyAV is missing
-    warn_of_hdr(path)
-    return frames
-
-
-def _write_clip(source: str, path: Path, change, strength: float) -> None:
-    """A clip by the one map of its change, whose smoothing is for pictures."""
-    from jaxcolor.image.transcode import Coding, transcode
-    from jaxcolor.recipes.clip import by_shot
-    from jaxcolor.recipes.finish import by_color
-    from jaxcolor.recipes.shots import Shot
-
-    color_map = by_color(change.color_map, strength, change.how)
-    transcode(source, path, by_shot([Shot()], [color_map]), Coding())
-
-
-def _sheet(names: list[str], pictures: list, results: list):
-    from jaxcolor.recipes.sheet import Cell, sheet
-
-    cells = []
-    for name, picture, pixels in zip(names, pictures, results, strict=True):
-        cells += [Cell(picture.encoded, Path(name).name), Cell(pixels, "in the common look")]
-    return sheet(cells, columns=4)
+    items = check_usage(args)
+    with filled_folder(args.out) as folder:
+        with joined(args) as group:
+            how = settings(_style(args), strength=args.strength, weights=args.weights)
+            job = Job(folder, Path(), how, group, "harmonize")
+            rows = bring_together(args, job, _style(args), items)
+        if job.first:  # it speaks when all have come to an end
+            told = conclude(job, rows)
+            some = "\n".join(str(folder / one.output) for one in items)
+            print(told if args.folder is not None else some)

@@ -1,5 +1,6 @@
 """The look of one picture, or the common one of several: what a fit aims at."""
 
+import threading
 from collections.abc import Sequence
 
 import jax
@@ -26,6 +27,17 @@ CLOSENESS = {
 STARTS = {"mean": 1, "rand": 2}
 KEY = 0  # of the frames of a barycenter: the same pictures have the same look
 FRAMES = 30
+ROOM = 1 << 22  # points that all pictures of a barycenter may have together
+
+
+def room(count: int) -> int:
+    """How many points each of so many pictures may have, a power of two.
+
+    Example:
+        >>> room(12), room(2000), room(10**9)
+        (262144, 2048, 64)
+    """
+    return 1 << max(ROOM // count, 64).bit_length() - 1
 
 
 class Look:
@@ -64,6 +76,7 @@ class Look:
         self._counted = not any(isinstance(one, Palette) for one in pictures)
         self.weights = _weights(weights, len(self.pictures))
         self._made: dict = {}
+        self._lock = threading.Lock()
 
     def moments(self, space: Space, neutral: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Mean (3,) and covariance (3, 3) in a space; `neutral` takes the greys alone."""
@@ -110,9 +123,10 @@ class Look:
             hash(key)
         except TypeError:
             return make()
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
+        with self._lock:  # of several threads one makes it, and the others wait
+            if key not in self._made:
+                self._made[key] = make()
+            return self._made[key]
 
     def _moments(self, space: Space, neutral: bool) -> tuple[np.ndarray, np.ndarray]:
         each = [colors.moments(one, space, neutral=neutral) for one in self.pictures]
@@ -129,7 +143,8 @@ class Look:
         if len(self.pictures) == 1 and size is None:
             return in_space(space, colors.every_color(self.pictures[0], neutral=neutral), dtype)
         size = colors.SAMPLE if size is None else size
-        each = [colors.sample(one, neutral=neutral, size=size) for one in self.pictures]
+        points = min(size, room(len(self.pictures)))
+        each = [colors.sample(one, neutral=neutral, size=points) for one in self.pictures]
         each = [in_space(space, mu, dtype) for mu in each]
         if len(each) == 1:
             return each[0]

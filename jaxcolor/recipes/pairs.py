@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike
@@ -48,6 +48,8 @@ class Album:
 
     Args:
         room: how many pixels to keep; the picture in use stays however large it is.
+        kept: the paths that are asked for more than once, where that is known: of a folder of
+            pictures that each come once nothing stays.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -59,14 +61,18 @@ class Album:
         ((2, 3), True)
     """
 
-    def __init__(self, room: int = ROOM):
-        self._room = room
+    def __init__(self, room: int = ROOM, kept: Collection[str | PathLike] | None = None):
+        self._room, self._again = room, None if kept is None else frozenset(kept)
         self._kept: OrderedDict[tuple, Opened] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
 
     def open(self, path: str | PathLike) -> Opened:
         """The picture in a file; errors as `files.read`, and ValueError for NaN in it."""
         return self._once((path,), lambda: _opened(files.read(path), path))
+
+    def open_clip(self, path: str | PathLike) -> Opened:
+        """Frames from all over a clip, on one sheet; errors as `references.pooled`."""
+        return self._once((path,), lambda: _opened(files.Picture(references.pooled(path)), path))
 
     def convert(self, path: str | PathLike, profile: bytes | None) -> Opened:
         """It, or a palette, in the encoding of another profile, as a reference for pictures that
@@ -81,14 +87,26 @@ class Album:
         )
 
     def _once(self, key: tuple, make: Callable[[], Opened]) -> Opened:
+        found = self._find(key)
+        if found is not None:
+            return found
         # one thread at a time: two would read the same file, and mix up `warnings.catch_warnings`
+        with self._reading:
+            found = self._find(key)
+            if found is not None:
+                return found
+            made = make()
+            if self._again is None or key[0] in self._again:
+                with self._lock:
+                    self._make_room(len(made))
+                    self._kept[key] = made
+        return made
+
+    def _find(self, key: tuple) -> Opened | None:
         with self._lock:
-            if key not in self._kept:
-                made = make()
-                self._make_room(len(made))
-                self._kept[key] = made
-            self._kept.move_to_end(key)
-            return self._kept[key]
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
 
     def _make_room(self, size: int) -> None:
         size += sum(len(one) for one in self._kept.values())

@@ -30,7 +30,7 @@ def sheet(cells: list[Cell], columns: int = 3) -> np.ndarray:
         (316, 512, 3)
     """
     title_font, note_font = ImageFont.load_default(20), ImageFont.load_default(16)
-    pictures = [_thumbnail(cell.pixels) for cell in cells]
+    pictures = [Image.fromarray(thumbnail(cell.pixels)) for cell in cells]
     columns = min(columns, len(cells))
     rows = math.ceil(len(cells) / columns)
     tallest = [
@@ -57,10 +57,16 @@ def sheet(cells: list[Cell], columns: int = 3) -> np.ndarray:
     return np.asarray(page)
 
 
-def _thumbnail(pixels: np.ndarray) -> Image.Image:
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """A picture as a sheet shows it, (h, w, 3) uint8: all that need be kept of it.
+
+    Example:
+        >>> thumbnail(thumbnail(np.zeros((3000, 2000), np.uint8))).shape
+        (480, 320, 3)
+    """
     step = max(1, max(pixels.shape[:2]) // (4 * CELL))  # first a coarse pick: bounded memory
     small = np.rint(as_rgb(pixels[::step, ::step]) * 255).astype(np.uint8)
     picture = Image.fromarray(small)
     scale = CELL / max(picture.size)
     width, height = (max(1, round(n * scale)) for n in picture.size)
-    return picture.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))

@@ -302,7 +302,7 @@ def test_a_table_of_that_name_that_is_none_of_ours(batch, shots, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "manifest.csv").write_text("name,price\nbread,3\n")
     answer = batch(SIX, "--overwrite")
-    assert (answer.code, "is not the manifest of a batch" in answer.line) == (1, True)
+    assert (answer.code, "is not a manifest of jaxcolor" in answer.line) == (1, True)
     assert everything(tmp_path / "out") == {"manifest.csv": b"name,price\nbread,3\n"}
 
 
@@ -312,7 +312,7 @@ def test_two_at_a_time(batch, shots, tmp_path):
     handle = os.open(tmp_path / "out", os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     try:
-        assert "another batch is at work there" in batch().line
+        assert "another run is at work there" in batch().line
     finally:
         os.close(handle)
     assert batch().code == 0

@@ -63,10 +63,13 @@ def test_each_keeps_its_own_kind(done, small, save, tmp_path, load):
     assert (load(tmp_path / "out" / "clear.png")[..., 3] == 200).all()
 
 
-def test_nothing_is_lost_when_one_cannot_be_read(refused, three, tmp_path):
+def test_nothing_is_made_when_one_cannot_be_read(refused, three, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"nonsense")
-    assert "bad.png" in refused("harmonize", *three, tmp_path / "bad.png", "-o", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    out = tmp_path / "out"
+    line = refused("harmonize", *three, tmp_path / "bad.png", "-o", out)
+    assert line.startswith(f"jaxcolor: 1 of 4 failed: see {out / 'manifest.csv'} (row 4: ")
+    assert "bad.png: not a picture" in line
+    assert not list(out.glob("*.png"))
 
 
 def test_outputs_that_exist_are_kept(cli, done, three, tmp_path):
@@ -75,10 +78,12 @@ def test_outputs_that_exist_are_kept(cli, done, three, tmp_path):
     (folder / "1.png").write_bytes(b"old")
     answer = cli("harmonize", *three, "-o", folder, "--method", "gaussian")
     assert answer.code == 1
-    assert "exists already" in answer.line
+    assert "holds 1.png (not made by this command" in answer.line
     assert [one.name for one in folder.iterdir()] == ["1.png"]
     done("harmonize", *three, "-o", folder, "--method", "gaussian", "--overwrite")
-    assert len(list(folder.iterdir())) == 4
+    assert {one.name for one in folder.iterdir()} == {
+        *(f"{k}.png" for k in range(3)), SHEET, "manifest.csv"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ def test_outputs_that_exist_are_kept(cli, done, three, tmp_path):
         (["0.png", "1.png", "-o", "out", "--weights", "0", "0"], "all weights are 0"),
         (["0.png", "sub/0.png", "-o", "out"], "same name"),
         (["0.png", SHEET, "-o", "out"], "same name"),
-        (["0.png", "1.png", "-o", "."], "replaced by its result"),
+        (["0.png", "1.png", "-o", "."], "replaced by a result"),
         (["0.png", "1.png", "-o", "out", "--method", "slice"], "did you mean 'sliced'"),
     ],
 )
