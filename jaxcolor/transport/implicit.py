@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcolor.transport import problem as pb
-from jaxcolor.transport.kernels import STORED
+from jaxcolor.transport.kernels import STORED, transposable
 from jaxcolor.transport.linear import conjugate_gradients
 from jaxcolor.transport.problem import Problem
 
@@ -65,7 +65,8 @@ def _propagate(p: Problem, f: Array, g: Array, df0: Array, dg0: Array) -> tuple[
     def matvec(z):
         return z - d * rows.backward(slope_a * r * rows.forward(d * z))
 
-    rhs = d * rows.backward(r * (slope_a * rows.forward(dg0) - df0))
+    linear = transposable(rows)  # what tangents pass through
+    rhs = d * linear.backward(r * (slope_a * linear.forward(dg0) - df0))
     if pb.both_hard(p):
         # the system's null vector; what lies along it is the gauge, or infeasible
         null = jnp.where(live, jnp.sqrt(jnp.where(live, c, 1)), 0)
@@ -76,10 +77,10 @@ def _propagate(p: Problem, f: Array, g: Array, df0: Array, dg0: Array) -> tuple[
         return conjugate_gradients(matvec, rhs, jnp.asarray(forcing, g.dtype), PRODUCTS)[0]
 
     z = jax.lax.custom_linear_solve(matvec, rhs, solve, symmetric=True)
-    df = df0 - slope_a * rows.forward(dg0 + d * z)
+    df = df0 - slope_a * linear.forward(dg0 + d * z)
     # once more by columns: it serves the points without weight, which the system leaves out
     h = pb.leaning(p.a, f, p.epsilon, scale)
-    return df, dg0 - slope_b * p.kernel.average(h, p.epsilon, df, axis=0)
+    return df, dg0 - slope_b * transposable(p.kernel).average(h, p.epsilon, df, axis=0)
 
 
 def _slope(marginal, hard: Array, epsilon: Array) -> Array:

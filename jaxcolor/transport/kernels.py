@@ -11,15 +11,20 @@ Solvers never see a cost matrix. They use five verbs, and do not know which kern
 
 `rows(h, epsilon, stored)` prepares many products with one and the same softmax: `Stored` keeps the
 matrix, `Streamed` computes it anew each time. Beside these, nothing is O(n m) in memory.
+
+On a GPU that it is made for, `mosaic` computes what a `Cloud` and its `Streamed` are asked for.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from jaxcolor.maps import HIGHEST
+from jaxcolor.transport import fused, mosaic
 from jaxcolor.transport.costs import Cost, SqEuclidean
 from jaxcolor.tree import pytree
 
@@ -41,7 +46,10 @@ class Rows(Protocol):
 
 
 class Kernel(Protocol):
-    """What a solver asks for; see the module."""
+    """What a solver asks for; see the module.
+
+    To be divided between devices (`Sharded`), ROWS names the field whose first array are the rows.
+    """
 
     @property
     def shape(self) -> tuple[int, int]: ...
@@ -102,6 +110,8 @@ class Dense:
         Array([1.0986123, 1.0986123], dtype=float32)
     """
 
+    ROWS: ClassVar[str] = "cost"
+
     cost: Array
 
     @property
@@ -151,6 +161,9 @@ class Cloud:
                [1.]], dtype=float32)
     """
 
+    ROWS: ClassVar[str] = "x"
+    FUSED: ClassVar[bool] = True
+
     x: Array
     y: Array
     cost: Cost = SqEuclidean()
@@ -160,10 +173,22 @@ class Cloud:
         return self.x.shape[0], self.y.shape[0]
 
     def softmin(self, h: Array, epsilon: Array, axis: int) -> Array:
-        return self._reduce(lambda c: _softmin(_exponents(c, h, epsilon)), axis)
+        def plain(cloud: Cloud, h, epsilon):
+            return cloud._reduce(lambda c: _softmin(_exponents(c, h, epsilon)), axis)
+
+        def kernel(cloud: Cloud, h, epsilon):
+            return mosaic.softmin(cloud.cost, *cloud._turned(axis), h, epsilon)
+
+        return self.fastest(plain, kernel, h, epsilon)(self, h, epsilon)
 
     def average(self, h: Array, epsilon: Array, values: Array, axis: int) -> Array:
-        return self._reduce(lambda c: _average(_exponents(c, h, epsilon), values), axis)
+        def plain(cloud: Cloud, h, epsilon, values):
+            return cloud._reduce(lambda c: _average(_exponents(c, h, epsilon), values), axis)
+
+        def kernel(cloud: Cloud, h, epsilon, values):
+            return mosaic.average(cloud.cost, *cloud._turned(axis), h, epsilon, values)
+
+        return self.fastest(plain, kernel, h, epsilon, values)(self, h, epsilon, values)
 
     def at(self, points: Array, axis: int) -> "Cloud":
         if axis == 1:
@@ -180,10 +205,21 @@ class Cloud:
         return self.cost(self.x, self.y)
 
     def rows(self, h: Array, epsilon: Array, stored: bool) -> tuple[Rows, Array]:
-        if not stored:
+        if not stored or self._is_fused(h, epsilon):  # which is faster than reading a matrix
             return _streamed(self, h, epsilon)
         matrix, normaliser = self._reduce(lambda c: _softmax(_exponents(c, h, epsilon)), axis=1)
         return Stored(matrix), normaliser
+
+    def fastest(self, plain: Callable, kernel: Callable, *arrays: Array) -> Callable[..., Array]:
+        """`kernel`, the GPU's, where it serves; derivatives are those of `plain`."""
+        return fused.instead_of(plain, kernel) if self._is_fused(*arrays) else plain
+
+    def _is_fused(self, *arrays: Array) -> bool:
+        return self.FUSED and fused.chosen(self.cost, self.x, self.y, *arrays)
+
+    def _turned(self, axis: int) -> tuple[Array, Array]:
+        """The cloud that results are for, and the one that is summed over."""
+        return (self.x, self.y) if axis == 1 else (self.y, self.x)
 
     def _reduce(self, reduction, axis: int):
         """A reduction of cost rows (block, m) along their last axis, block by block."""
@@ -195,10 +231,31 @@ class Cloud:
         return by_blocks(lambda columns: reduction(self.cost(self.x, columns).T), self.y, n)
 
 
+@pytree
+class Unfused(Cloud):
+    """A cloud whose every result reverse mode can turn around, on a GPU too."""
+
+    FUSED: ClassVar[bool] = False
+
+
+def transposable(part: Any) -> Any:
+    """A kernel, or its rows, without the GPU kernel, which reverse mode cannot turn around.
+
+    For derivatives by hand, which apply it to tangents; all others are as they should be.
+    """
+    if isinstance(part, Cloud):
+        return Unfused(part.x, part.y, part.cost)
+    for name in ("kernel", "parts"):  # of Streamed and Sharded, of a sharded kernel's rows
+        if hasattr(part, name):
+            return replace(part, **{name: transposable(getattr(part, name))})
+    return part
+
+
 def compact(kernel: Kernel) -> Kernel:
     """The kernel that is fastest to evaluate often: small clouds as their cost matrix."""
     n, m = kernel.shape
-    return Dense(kernel.dense()) if n * m <= BLOCK**2 else kernel
+    divided = hasattr(kernel, "mesh")  # between devices, where it is to stay
+    return Dense(kernel.dense()) if n * m <= BLOCK**2 and not divided else kernel
 
 
 def by_blocks(function, rows, width: int):
@@ -241,12 +298,18 @@ class Streamed:
     normaliser: Array
 
     def forward(self, v: Array) -> Array:
+        return self.kernel.fastest(Streamed._forward, _by_kernel(mosaic.forward), v)(self, v)
+
+    def backward(self, u: Array) -> Array:
+        return self.kernel.fastest(Streamed._backward, _by_kernel(mosaic.backward), u)(self, u)
+
+    def _forward(self, v: Array) -> Array:
         def block(rows):
             return jnp.matmul(self._softmax(*rows), v, precision=HIGHEST)
 
         return by_blocks(block, (self.kernel.x, self.normaliser), self.kernel.shape[1])
 
-    def backward(self, u: Array) -> Array:
+    def _backward(self, u: Array) -> Array:
         def add(total, rows):
             x, normaliser, u = rows
             return total + jnp.matmul(u, self._softmax(x, normaliser), precision=HIGHEST), None
@@ -261,6 +324,16 @@ class Streamed:
     def _softmax(self, x: Array, normaliser: Array) -> Array:
         cost = self.kernel.cost(x, self.kernel.y)
         return jnp.exp(_exponents(cost, self.h, self.epsilon) - normaliser[:, None])
+
+
+def _by_kernel(product):
+    """A product of `mosaic` as a function of `Streamed` and a vector."""
+
+    def function(s: Streamed, vector: Array) -> Array:
+        k = s.kernel
+        return product(k.cost, k.x, k.y, s.h, s.epsilon, s.normaliser, vector)
+
+    return function
 
 
 def _streamed(kernel: Cloud, h: Array, epsilon: Array) -> tuple[Rows, Array]:

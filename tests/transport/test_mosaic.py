@@ -1,0 +1,458 @@
+"""The fused GPU kernel: simulated on a CPU, and lowered for CUDA without a GPU.
+
+It has its limits: what ptxas and a GPU make of the kernel is not seen here.
+"""
+
+import re
+import warnings
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, PartitionSpec
+from scipy.special import logsumexp, softmax
+
+from jaxcolor.iterate import Status
+from jaxcolor.transport import fused, kernels, mosaic, newton, sinkhorn
+from jaxcolor.transport.costs import Euclidean, Lp, SqEuclidean
+from jaxcolor.transport.kernels import Cloud, Streamed, Unfused, transposable
+
+from problems import squared_distances  # isort: skip
+
+RAGGED = mosaic.ROWS + 9, 2 * mosaic.SHORTEST + 3  # two blocks of rows; two parts, not full
+
+
+@pytest.fixture(autouse=True)
+def _strictly(monkeypatch):
+    """Programs are traced anew: the switch is no part of what `jit` looks at."""
+    monkeypatch.delenv(mosaic.SWITCH, raising=False)
+    fused.proven.cache_clear()
+    jax.clear_caches()
+    with jax.numpy_dtype_promotion("strict"):
+        yield
+    jax.clear_caches()
+    fused.proven.cache_clear()
+
+
+@pytest.fixture
+def use(monkeypatch):
+    """Switch the kernel: "xla", "mosaic" or "interpret"."""
+
+    def switch(how):
+        monkeypatch.setenv(mosaic.SWITCH, how)
+        jax.clear_caches()
+
+    return switch
+
+
+def clouds(n, m, d=3):
+    """Float32 colours x (n, d), y (m, d), exponents h (m,), some of them -infinity."""
+    rng = np.random.default_rng(n + d)
+    x, y, h = rng.random((n, d)), rng.random((m, d)), rng.normal(size=m)
+    h[1::3] = -np.inf
+    return tuple(jnp.asarray(z, jnp.float32) for z in (x, y, h))
+
+
+def exponents(x, y, h, epsilon):
+    x, y, h = (np.asarray(z, np.float64) for z in (x, y, h))
+    return h - squared_distances(x, y) / epsilon
+
+
+def close(got, want, rtol=2e-6):
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * np.abs(want).max())
+
+
+def verbs(x, y, h, k, u, values):
+    cloud, epsilon = Cloud(x, y), jnp.float32(0.1)
+    rows, normaliser = cloud.rows(h, epsilon, stored=True)
+    assert isinstance(rows, Streamed) is (mosaic.mode() != "xla")
+    return {
+        "softmin 1": cloud.softmin(h, epsilon, 1),
+        "softmin 0": cloud.softmin(k, epsilon, 0),
+        "average 1": cloud.average(h, epsilon, values, 1),
+        "average 0": cloud.average(k, epsilon, u, 0),
+        "forward": rows.forward(values[:, 0]),
+        "backward": rows.backward(u),
+        "normaliser": normaliser,
+    }
+
+
+def test_every_verb_is_numpys_and_xlas(use):
+    """Five values take two rounds; blocks and parts are not full; a third weighs nothing."""
+    x, y, h = clouds(*RAGGED)
+    rng = np.random.default_rng(1)
+    u, values = rng.normal(size=RAGGED[0]), rng.normal(size=(RAGGED[1], 5))
+    k = np.where(u > 1, -np.inf, rng.normal(size=RAGGED[0]))
+    given = x, y, h, *(jnp.asarray(z, jnp.float32) for z in (k, u, values))
+    by_rows, by_columns = exponents(x, y, h, 0.1), exponents(y, x, given[3], 0.1)
+    rows = softmax(by_rows, 1)
+    want = {
+        "softmin 1": logsumexp(by_rows, 1),
+        "softmin 0": logsumexp(by_columns, 1),
+        "average 1": rows @ values,
+        "average 0": softmax(by_columns, 1) @ u,
+        "forward": rows @ values[:, 0],
+        "backward": u @ rows,
+        "normaliser": logsumexp(by_rows, 1),
+    }
+    for how in ("xla", "interpret"):
+        use(how)
+        for name, got in jax.jit(verbs)(*given).items():
+            assert got.shape == want[name].shape
+            close(got, want[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cost", "d"), [(SqEuclidean(), 1), (SqEuclidean(), 4), (Euclidean(), 2)], ids=str
+)
+def test_the_proof_holds_for_every_cost_and_dimension(cost, d, use):
+    use("interpret")
+    assert fused._error(cost, d) < 2e-6
+
+
+def test_read_one_by_one_as_a_gpu_does_columns_are_the_same(use, monkeypatch):
+    """Elsewhere here they are read eight at a time, which is what makes the simulation bearable."""
+    program = mosaic._program
+
+    def like_a_gpu(update, span, start, simulated, *references):
+        assert simulated
+        return program(update, span, start, False, *references)
+
+    monkeypatch.setattr(mosaic, "_program", like_a_gpu)
+    use("interpret")
+    x, y, h = clouds(5, 21)
+    close(Cloud(x, y).softmin(h, jnp.float32(0.1), 1), logsumexp(exponents(x, y, h, 0.1), 1))
+
+
+def test_exponents_of_ten_thousand(use):
+    """The first columns of all are the far ones: the maximum must move while it streams."""
+    use("interpret")
+    x, y, h = clouds(70, 2 * mosaic.SHORTEST + 5)
+    y = y[jnp.argsort(-y.sum(1))]
+    x, epsilon = 0.1 * x, 1e-4
+    z = exponents(x, y, h, epsilon)
+    assert np.isfinite(z).any(1).all()
+    assert np.min(z, where=np.isfinite(z), initial=0) < -1e4
+    got = Cloud(x, y).softmin(h, jnp.float32(epsilon), 1)
+    close(got, logsumexp(z, 1), rtol=1e-6)
+    # a row's every column far: the softmax is of differences, whatever the maximum
+    mean = Cloud(x, y).average(h, jnp.float32(epsilon), y, 1)
+    np.testing.assert_allclose(mean, softmax(z, 1) @ np.asarray(y), atol=2e-3)
+
+
+def test_rows_without_any_weight_are_minus_infinity(use):
+    use("interpret")
+    x, y, h = clouds(3, 5)
+    got = Cloud(x, y).softmin(jnp.full_like(h, -jnp.inf), jnp.float32(0.1), 1)
+    assert np.isneginf(got).all()
+
+
+def test_it_maps_over_problems_and_their_epsilons(use):
+    use("interpret")
+    x, y, h = clouds(2 * 6, 11)
+    epsilons = jnp.asarray([0.1, 0.3], jnp.float32)
+    mapped = jax.vmap(lambda x, e: Cloud(x, y).softmin(h, e, 1))
+    got = jax.jit(mapped)(x.reshape(2, 6, 3), epsilons)
+    for k, part in enumerate(np.asarray(x).reshape(2, 6, 3)):
+        close(got[k], logsumexp(exponents(part, y, h, float(epsilons[k])), 1))
+
+
+def test_it_runs_on_a_device_for_its_own_rows(use):
+    use("interpret")
+    x, y, h = clouds(6, 11)
+    mesh, by_rows = Mesh(np.array(jax.devices()[:1]), ("devices",)), PartitionSpec("devices")
+    split = jax.shard_map(
+        lambda x, y, h: Cloud(x, y).softmin(h, jnp.float32(0.1), 1),
+        mesh=mesh,
+        in_specs=(by_rows, PartitionSpec(), PartitionSpec()),
+        out_specs=by_rows,
+        check_vma=False,
+    )
+    close(jax.jit(split)(x, y, h), logsumexp(exponents(x, y, h, 0.1), 1))
+
+
+def test_derivatives_are_those_of_finite_differences(use):
+    """In points, exponents and epsilon, forwards and backwards."""
+    use("interpret")
+    x, y, h = clouds(7, 11)
+    rng = np.random.default_rng(3)
+    weights, at = rng.normal(size=7), (x, y, h, jnp.float32(0.3))
+    steps = tuple(rng.normal(size=z.shape) for z in at)
+
+    def ours(x, y, h, epsilon):
+        cloud = Cloud(x, y)
+        both = cloud.softmin(h, epsilon, 1) + cloud.average(h, epsilon, h0, 1)
+        return (jnp.asarray(weights, jnp.float32) * both).sum()
+
+    def numpy(t):
+        x, y, h, epsilon = (
+            np.asarray(z, np.float64) + t * s for z, s in zip(at, steps, strict=True)
+        )
+        z = h - squared_distances(x, y) / epsilon
+        return weights @ (logsumexp(z, 1) + softmax(z, 1) @ np.asarray(h0))
+
+    h0 = jnp.asarray(rng.normal(size=11), jnp.float32)
+    slope = (numpy(1e-5) - numpy(-1e-5)) / 2e-5
+    directions = tuple(jnp.asarray(s, jnp.float32) for s in steps)
+    _, forwards = jax.jit(lambda: jax.jvp(ours, at, directions))()
+    gradients = jax.jit(jax.grad(ours, argnums=(0, 1, 2, 3)))(*at)
+    backwards = sum(np.vdot(g, s) for g, s in zip(gradients, steps, strict=True))
+    np.testing.assert_allclose([forwards, backwards], slope, rtol=1e-4)
+
+
+SOLVERS = pytest.mark.parametrize("method", [newton, sinkhorn], ids=["newton", "sinkhorn"])
+
+
+def problem(n=24, m=30):
+    x, y, h = clouds(n, m)
+    rng = np.random.default_rng(4)
+    a, b = rng.uniform(0.1, 1, n), np.where(np.isfinite(h), rng.uniform(0.1, 1, m), 0)
+    return x, y, *(jnp.asarray(w / w.sum(), jnp.float32) for w in (a, b))
+
+
+@pytest.mark.slow
+@SOLVERS
+def test_a_whole_solve_is_xlas(method, use, monkeypatch):
+    monkeypatch.setattr(kernels, "BLOCK", 4)  # or the small problem would become a matrix
+    x, y, a, b = problem()
+    found = {}
+    for how in ("xla", "interpret"):
+        use(how)
+        found[how] = method.solve(Cloud(x, y), a, b, epsilon=0.02)
+        assert found[how].info.status == Status.OK
+    np.testing.assert_allclose(found["interpret"].value, found["xla"].value, rtol=1e-5)
+    for name in ("f", "g"):
+        pair = (getattr(found[how], name) for how in ("interpret", "xla"))
+        np.testing.assert_allclose(*pair, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_derivatives_through_a_solve_are_xlas(use, monkeypatch):
+    """By the implicit rule, which multiplies with tangents: the kernel cannot be transposed."""
+    monkeypatch.setattr(kernels, "BLOCK", 2)
+    x, y, a, b = problem(6, 7)
+
+    def height(x):
+        coupling = newton.solve(Cloud(x, y), a, b, epsilon=0.5)
+        return (coupling.f**2).sum() + coupling.value
+
+    gradients = {}
+    for how in ("xla", "interpret"):
+        use(how)
+        gradients[how] = jax.grad(height)(x)
+    np.testing.assert_allclose(gradients["interpret"], gradients["xla"], atol=1e-5)
+
+
+# --- lowering -----------------------------------------------------------------------------------
+
+
+def shape(*sizes):
+    return jax.ShapeDtypeStruct(sizes, jnp.float32)
+
+
+def kernels_in(function, *arguments) -> int:
+    """How many Mosaic kernels a program for CUDA calls."""
+    traced = jax.jit(function).trace(*arguments)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    return len(re.findall(r"custom_call @mosaic_gpu", text))
+
+
+N, M = 100_000, 90_001
+
+
+@pytest.mark.parametrize("cost", [SqEuclidean(), Euclidean()], ids=["squared", "euclidean"])
+@pytest.mark.parametrize("d", [1, 3, 4])
+def test_every_verb_lowers_for_cuda(d, cost, use):
+    use("mosaic")
+
+    def program(x, y, h, u, values):
+        cloud, epsilon = Cloud(x, y, cost), jnp.float32(1e-3)
+        rows, normaliser = cloud.rows(h, epsilon, stored=False)
+        mean = cloud.average(h, epsilon, values, 1)
+        return normaliser, mean, rows.forward(values[:, 0]), rows.backward(u)
+
+    given = shape(N, d), shape(M, d), shape(M), shape(N), shape(M, 4)
+    assert kernels_in(program, *given) == 4
+
+
+@pytest.mark.slow
+@SOLVERS
+def test_a_whole_solve_lowers_for_cuda(method, use):
+    use("mosaic")
+
+    def program(x, y, a, b):
+        return method.solve(Cloud(x, y), a, b, epsilon=1e-3).f
+
+    assert kernels_in(program, shape(N, 3), shape(M, 3), shape(N), shape(M)) > 4
+
+
+def test_mapped_it_lowers_for_cuda(use):
+    use("mosaic")
+    one = partial(mosaic.softmin, SqEuclidean())
+    given = shape(3, N, 3), shape(3, M, 3), shape(3, M), shape(3)
+    assert kernels_in(jax.vmap(one), *given) == 1
+
+
+def test_float32_among_float64_lowers_for_cuda(use):
+    """Loop counters must not become int64 half way."""
+    use("mosaic")
+    with jax.enable_x64(True):
+        given = shape(N, 3), shape(M, 3), shape(M), shape()
+        assert kernels_in(partial(mosaic.softmin, SqEuclidean()), *given) == 1
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (511, 129), (10_000, 10_000), (100_000, 100_000)])
+def test_blocks_and_parts_cover_everything_and_little_more(n, m):
+    blocks, parts, span = mosaic._split(n, m)
+    assert n <= blocks * mosaic.ROWS < n + mosaic.ROWS
+    assert m <= parts * span < m + span
+    assert span % mosaic.CHUNK == 0
+    assert blocks * parts <= max(mosaic.PROGRAMS, blocks)
+
+
+# --- choosing -----------------------------------------------------------------------------------
+
+
+def test_the_switch_says_what_it_knows(use):
+    use("fast")
+    with pytest.raises(ValueError, match="JAXCOLOR_KERNEL is 'fast': set it to xla or mosaic"):
+        Cloud(*clouds(2, 3)[:2]).softmin(jnp.zeros(3), jnp.float32(1), 1)
+
+
+def test_nothing_changes_without_such_a_gpu(use):
+    """The same operations, by name and order, as where the switch forbids the kernel."""
+    x, y, h = clouds(700, 900)
+
+    def program(x, y, h):
+        rows, normaliser = Cloud(x, y).rows(h, jnp.float32(0.1), stored=False)
+        return normaliser, rows.forward(h), rows.backward(normaliser)
+
+    assert not fused.available()
+    automatic = str(jax.make_jaxpr(program)(x, y, h))
+    use("xla")
+    assert str(jax.make_jaxpr(program)(x, y, h)) == automatic
+    assert "custom_jvp" not in automatic
+
+
+class Device:
+    def __init__(self, capability):
+        self.compute_capability = capability
+
+
+@pytest.mark.parametrize(
+    ("capability", "enough"), [("8.0", False), ("9.0", True), ("10.3", True), ("gfx942", False)]
+)
+def test_hopper_and_later_are_what_it_is_for(capability, enough, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device(capability)])
+    assert fused.available() is enough
+
+
+@pytest.mark.parametrize(
+    ("served", "cost", "d", "dtype", "values"),
+    [
+        (True, SqEuclidean(), 3, "float32", 16),
+        (True, Euclidean(), 1, "float32", 1),
+        (False, Lp(1.5), 3, "float32", 1),
+        (False, SqEuclidean(), 5, "float32", 1),
+        (False, SqEuclidean(), 3, "float16", 1),
+        (False, SqEuclidean(), 3, "float32", 17),
+    ],
+)
+def test_what_it_does_not_serve_is_xlas(served, cost, d, dtype, values, use):
+    use("mosaic")
+    x = jax.ShapeDtypeStruct((9, d), dtype)
+    assert fused.chosen(cost, x, x, shape(9, values)) is served
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine that says it has a GPU, and whose kernel is as far off as one says."""
+
+    def claim(error):
+        def proof(cost, d):
+            if isinstance(error, Exception):
+                raise error
+            return error
+
+        monkeypatch.setattr(fused, "available", lambda: True)
+        monkeypatch.setattr(fused, "_error", proof)
+
+    return claim
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("ptxas failed\nwith much to say"), "RuntimeError: ptxas failed"),
+        (1e-3, "off by 1.0e-03"),
+        (float("nan"), "off by nan"),
+    ],
+    ids=["fails", "wrong", "nan"],
+)
+def test_a_kernel_that_fails_its_proof_warns_once_and_is_not_used(error, said, gpu):
+    gpu(error)
+    x, y, h = clouds(7, 11)
+    program = jax.jit(lambda x, epsilon: Cloud(x, y).softmin(h, epsilon, 1))
+    with pytest.warns(UserWarning, match=said) as caught:
+        got = program(x, jnp.float32(0.1))
+    assert len(caught) == 1
+    assert "\n" not in str(caught[0].message)
+    close(got, logsumexp(exponents(x, y, h, 0.1), 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jax.clear_caches()
+        program(x, jnp.float32(0.2))
+
+
+def test_a_proven_kernel_is_chosen_where_a_program_is_lowered(gpu):
+    """What was traced on a machine with a GPU and runs on its CPU is XLA's."""
+    gpu(0.0)
+    x, y, h = clouds(7, 11)
+
+    def program(x, y, h):
+        return Cloud(x, y).softmin(h, jnp.float32(0.1), 1)
+
+    assert kernels_in(program, x, y, h) == 1
+    close(jax.jit(program)(x, y, h), logsumexp(exponents(x, y, h, 0.1), 1))
+    close(jax.jit(jax.grad(lambda x: program(x, y, h).sum()))(x).sum(1), _slopes(x, y, h))
+
+
+def _slopes(x, y, h):
+    """Derivative of log sum exp along the diagonal of space."""
+    p = softmax(exponents(x, y, h, 0.1), 1)
+    return 2 / 0.1 * (p @ np.asarray(y).sum(1) - np.asarray(x).sum(1))
+
+
+def test_the_proof_runs_in_the_middle_of_a_trace(monkeypatch):
+    """A GPU is claimed; the switch stands at automatic, and at "interpret" during the proof."""
+    proof, proving = fused._error, []
+
+    def simulated(cost, d):
+        proving.append(d)
+        error = proof(cost, d)
+        proving.pop()
+        return error
+
+    monkeypatch.setattr(fused, "available", lambda: True)
+    monkeypatch.setattr(fused, "_error", simulated)
+    monkeypatch.setattr(mosaic, "mode", lambda: "interpret" if proving else "auto")
+    x, y, h = clouds(7, 11)
+    got = jax.jit(lambda: Cloud(x, y).softmin(h, jnp.float32(0.1), 1))()
+    assert fused.proven.cache_info().misses == 1
+    assert fused.proven(SqEuclidean, 3)
+    close(got, logsumexp(exponents(x, y, h, 0.1), 1))
+
+
+def test_what_tangents_pass_through_is_without_the_kernel(use):
+    use("mosaic")
+    x, y, h = clouds(7, 11)
+    rows, _ = jax.eval_shape(lambda: Cloud(x, y).rows(h, jnp.float32(0.1), stored=False))
+    assert isinstance(transposable(rows).kernel, Unfused)
+    matrix = kernels.Dense(jnp.zeros((2, 3)))
+    assert transposable(matrix) is matrix
+    assert not Unfused(x, y)._is_fused(h)
