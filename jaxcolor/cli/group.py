@@ -27,6 +27,8 @@ HEARTBEAT = 5  # seconds after which a silent process counts as lost; then the o
 START = 60  # seconds that the processes wait for each other at the beginning
 GRACE = 3  # seconds for what is told to stop
 
+AGAIN = "what is finished stays; the same command goes on from there"
+
 
 @dataclass(frozen=True)
 class Group:
@@ -47,13 +49,19 @@ class Group:
     def meet(self, place: str) -> None:
         """Wait until all processes have come to the place of this name; each name once.
 
-        However long it takes: a process that is lost ends the wait, and its own end.
+        However long it takes.
+
+        Raises:
+            ValueError: where one of them is lost.
         """
         if self.count > 1:
             from jax._src.distributed import global_state  # the one barrier that needs no devices
 
             assert global_state.client is not None
-            global_state.client.wait_at_barrier(place, timeout_in_ms=2**31 - 1)
+            try:
+                global_state.client.wait_at_barrier(place, timeout_in_ms=2**31 - 1)
+            except Exception as error:  # of XLA's, without a class of its own
+                raise ValueError(_lost(self.index, self.count)) from error
 
 
 def add_group(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +111,15 @@ def let_the_first_speak() -> None:
     """What fails in one process fails in all, and they are ended when the first has said so."""
     if is_worker() and not os.environ[WORKER].startswith("0 "):
         time.sleep(1)
+
+
+def leave(code: int) -> int:
+    """The exit status, after a failure; a worker goes at once: the runtime would wait for all."""
+    if is_worker():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def wants_workers(args: argparse.Namespace) -> bool:
@@ -210,10 +227,13 @@ def _watch(workers: dict[int, subprocess.Popen], count: int) -> int:
 
 
 def _told(index: int, count: int, number: int) -> str:
-    again = "what is finished stays; the same command goes on from there"
     if number == signal.SIGABRT:  # the runtime's way out
-        return f"process {index} of {count} has lost the others ({again})"
-    return f"process {index} of {count} was ended by {signal.Signals(number).name} ({again})"
+        return _lost(index, count)
+    return f"process {index} of {count} was ended by {signal.Signals(number).name} ({AGAIN})"
+
+
+def _lost(index: int, count: int) -> str:
+    return f"process {index} of {count} has lost the others ({AGAIN})"
 
 
 def _end(workers) -> None:

@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130 if group.is_worker() else _fail("stopped", 130)
+        return group.leave(130) if group.is_worker() else _fail("stopped", 130)
     except BrokenPipeError:
         # nobody listens any more; or Python would complain of it on its way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,7 +92,7 @@ def _check_command(parser: Parser, argv: list[str]) -> list[str]:
 def _fail(message: str, code: int) -> int:
     group.let_the_first_speak()
     print(f"jaxcolor: {message}", file=sys.stderr)
-    return code
+    return group.leave(code)
 
 
 def _one_line(message, category, filename, lineno, file=None, line=None) -> None:
