@@ -29,6 +29,12 @@ SENT = {  # by each verb: collectives, and the floats of each for n rows and m c
     "transposed product": ("reduce",),
 }
 CALIBRATED = 10_000
+# of one device on paper, an H200: special-function units, L2, memory, links within a machine and
+# between machines (bytes a second and direction), and what a collective takes whatever its size
+DEVICE = {"exps": 132 * 16 * 1.98e9, "memory": 4.8e12, "inside": 450e9, "outside": 50e9}
+LATENCY = {"inside": 20e-6, "outside": 60e-6}
+MACHINE = 8  # devices
+FLOPS = 12  # a pair: differences 3, squares 5, exponent 3, sum 1
 
 
 class Worker:
@@ -217,6 +223,51 @@ def measure(sizes: list[int]) -> dict:
     return record
 
 
+def paper(n: int, devices: int) -> dict:
+    """One Sinkhorn iteration over n x n pairs in 3-D: two passes, on paper, a device at a time.
+
+    Sent by rings: of a gather of n floats a device receives all but its own, a reduction of n
+    floats is a scatter and a gather. The rows' pass gathers n; the columns' reduces a maximum and
+    a sum of n each.
+    """
+    pairs = 2 * n * n / devices
+    others = (devices - 1) / devices
+    sent = 4 * n * others * (1 + 2 * 2)
+    place = "inside" if devices <= MACHINE else "outside"
+    seconds = {
+        "exps": pairs / DEVICE["exps"],
+        "memory": 2 * (16 * n + 20 * n / devices) / DEVICE["memory"],
+        "sent": sent / DEVICE[place] + 3 * LATENCY[place],
+    }
+    return {
+        "n": n,
+        "devices": devices,
+        "exps": pairs,
+        "flops": FLOPS * pairs,
+        "bytes from memory": 2 * (16 * n + 20 * n / devices),
+        "bytes sent": sent,
+        "collectives": 3,
+        "held": 16 * n / devices + 16 * n + 8 * 4 * n,
+        "seconds": seconds,
+        "share sent": seconds["sent"] / (seconds["exps"] + seconds["sent"]),
+    }
+
+
+def on_paper(records: list[dict]) -> str:
+    lines = [
+        "| n | devices | exps | flops | from memory | sent | collectives | exps, ms | sent, ms |"
+    ]
+    lines.append("|---" * 9 + "|")
+    for one in records:
+        taken = {name: 1e3 * seconds for name, seconds in one["seconds"].items()}
+        lines.append(
+            f"| {one['n']:,} | {one['devices']} | {one['exps']:.2e} | {one['flops']:.1e} "
+            f"| {one['bytes from memory'] / 1e6:.0f} MB | {one['bytes sent'] / 1e6:.1f} MB "
+            f"| {one['collectives']} | {taken['exps']:.1f} | {taken['sent']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
 def show(record: dict) -> str:
     lines = ["| pass | n | processes | seconds | model | measured / model |", "|---" * 6 + "|"]
     for one in record["passes"]:
@@ -243,7 +294,8 @@ def main() -> None:
         work(*args.worker)
         return
     record = measure(args.sizes)
-    print(show(record))
+    record["paper"] = [paper(1_000_000, devices) for devices in (1, 8, 64)]
+    print(show(record), on_paper(record["paper"]), sep="\n\n")
     save(args.out, record)
 
 
