@@ -1,9 +1,13 @@
-"""The fused GPU kernel: simulated on a CPU, and lowered for CUDA without a GPU.
+"""The fused GPU kernel: simulated on a CPU, lowered and (with jax's CUDA plugin) compiled for one.
 
-It has its limits: what ptxas and a GPU make of the kernel is not seen here.
+It has its limits: no GPU ran what was compiled.
 """
 
+import importlib.util
+import os
 import re
+import subprocess
+import sys
 import warnings
 from functools import partial
 
@@ -312,6 +316,66 @@ def test_blocks_and_parts_cover_everything_and_little_more(n, m):
     assert m <= parts * span < m + span
     assert span % mosaic.CHUNK == 0
     assert blocks * parts <= max(mosaic.PROGRAMS, blocks)
+
+
+# what XLA wants to know of an H100
+HOPPER = """
+gpu_device_info {
+  threads_per_block_limit: 1024 threads_per_warp: 32 threads_per_core_limit: 2048
+  shared_memory_per_block: 49152 shared_memory_per_core: 233472
+  shared_memory_per_block_optin: 232448 core_count: 132 fpus_per_core: 128
+  block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
+  memory_bandwidth: 3352320000000 l2_cache_size: 52428800 clock_rate_ghz: 1.98
+  device_memory_size: 84978434048 cuda_compute_capability { major: 9 }
+  registers_per_core_limit: 65536 registers_per_block_limit: 65536
+}
+platform_name: "CUDA"
+dnn_version_info { major: 9 minor: 8 }
+device_description_str: "NVIDIA H100 80GB HBM3"
+"""
+
+COMPILE = f"""
+import jax, jax.numpy as jnp, numpy as np
+from jax.experimental import topologies
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxcolor.transport.kernels import Cloud
+
+found = topologies.get_topology_desc("", "cuda", target_config='''{HOPPER}''', topology="1x1x1")
+place = NamedSharding(Mesh(np.array(found.devices), ("devices",)), PartitionSpec())
+
+def shape(*sizes):
+    return jax.ShapeDtypeStruct(sizes, jnp.float32, sharding=place)
+
+def program(x, y, h, u, values):
+    cloud, epsilon = Cloud(x, y), jnp.float32(1e-3)
+    rows, normaliser = cloud.rows(h, epsilon, stored=False)
+    mean = cloud.average(h, epsilon, values, 1)
+    return normaliser, mean, rows.forward(values[:, 0]), rows.backward(u)
+
+given = shape(90000, 4), shape(70001, 4), shape(70001), shape(90000), shape(70001, 4)
+jax.jit(program).trace(*given).lower(lowering_platforms=("cuda",)).compile()
+"""
+
+
+@pytest.mark.slow
+def test_ptxas_compiles_it_for_hopper_without_spilling(tmp_path):
+    """The most coordinates and values; spilled registers would cost the speed it is there for."""
+    plugins = ("jax_cuda12_plugin", "jax_cuda13_plugin")
+    if not any(importlib.util.find_spec(name) for name in plugins):
+        pytest.skip("needs jax's CUDA plugin and ptxas (but no GPU)")
+    settings = {
+        mosaic.SWITCH: "mosaic",
+        "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
+        "MOSAIC_GPU_DUMP_PTXAS": "1",
+        "MOSAIC_GPU_DUMP_TO": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE], env=os.environ | settings, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    said = [path.read_text() for path in tmp_path.glob("*.ptxas")]
+    assert len(said) == 4
+    assert all("0 bytes spill stores, 0 bytes spill loads" in log for log in said)
 
 
 # --- choosing -----------------------------------------------------------------------------------
