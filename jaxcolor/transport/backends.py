@@ -34,6 +34,7 @@ class Capability(NamedTuple):
 
 CAPABILITIES = {
     ("newton", "jax"): Capability(("Balanced", "KL"), True),
+    ("multiscale", "jax"): Capability(("Balanced", "KL"), False),
     ("sinkhorn", "jax"): Capability(("Balanced", "KL", "TV", "Range", "Mixed"), True),
     ("sinkhorn", "ott"): Capability(("Balanced", "KL"), False),
     ("sinkhorn", "pot"): Capability(("Balanced", "KL"), False),

@@ -11,7 +11,7 @@ from jax import Array
 from jaxcolor.iterate import default_tol
 from jaxcolor.measure import Grid, Measure, as_cloud, nodes
 from jaxcolor.sharding import mesh_of, replicated
-from jaxcolor.transport import backends, batch, grid, newton, pyramid, sinkhorn
+from jaxcolor.transport import backends, batch, grid, multiscale, newton, pyramid, sinkhorn
 from jaxcolor.transport import exact as exact_
 from jaxcolor.transport import problem as pb
 from jaxcolor.transport.costs import Cost, SqEuclidean
@@ -24,7 +24,7 @@ from jaxcolor.transport.sharded import Sharded, cloud_of, on_all
 from jaxcolor.transport.sparse import SparseCoupling
 
 SQUARED = SqEuclidean()
-MODULES = {"newton": newton, "sinkhorn": sinkhorn}
+MODULES = {"newton": newton, "sinkhorn": sinkhorn, "multiscale": multiscale}
 
 Init = Start | Coupling | Callable[[Any, Any, Array], Start | None] | None
 
@@ -67,8 +67,8 @@ def solve(
 
     C_ij = cost(x_i, y_j), s = sqrt(|a| |b|), KL with mass terms. `method="exact"` solves it
     without the entropy. A pure function: `jit`, `vmap` and `grad` work, except where another
-    library computes (`backend`) and for `exact`. Nothing is raised for a solve that ends badly:
-    look at `info.status`, or call `check(info)`.
+    library computes (`backend`), for `exact` and for `multiscale`. Nothing is raised for a solve
+    that ends badly: look at `info.status`, or call `check(info)`.
 
     Args:
         source: n points x_i with weights a. target: m points y_j with weights b. Zero weights are
@@ -77,8 +77,9 @@ def solve(
             GeomLoss: `epsilon_from_blur`.
         cost: `SqEuclidean()`, `Euclidean()`, `Lp(p)` or a pytree of your own.
         source_marginal, target_marginal: `Balanced()`, `KL(rho)`, `TV(rho)`, `Range(low, high)`;
-            newton takes the first two.
-        method: "newton" (fast at small epsilon too), "sinkhorn" (every marginal) or "exact".
+            newton and multiscale take the first two.
+        method: "newton" (fast at small epsilon too), "sinkhorn" (every marginal), "multiscale"
+            (10^5 to 10^6 points in up to 3 dimensions, on the host) or "exact".
         backend: who computes: by default "jax"; "ott", "pot" for sinkhorn; "pot", "scipy" for
             exact; or a function (problem, tol, max_steps) -> (f, g). See `CAPABILITIES`.
         init: where to begin: a `Start`, the `Coupling` of a similar problem (whose support may
@@ -87,7 +88,8 @@ def solve(
             taken. Not differentiated.
         tol: on the error, row plus column L1 violation in units of the mass; by default 1e-4 in
             float32, 1e-8 in float64.
-        max_steps: of the method; by default 100 for newton, 2,000 (blocks of ten) for sinkhorn.
+        max_steps: of the method; by default 100 for newton and multiscale (cycles), 2,000 (blocks
+            of ten) for sinkhorn.
 
     Returns:
         A `Coupling`; for "exact" a `SparseCoupling`.
@@ -219,8 +221,9 @@ def solve_batch(
         >>> [round(float(v), 2) for v in solve_batch(mu, nu, epsilon=0.1).value]
         [4.07, 4.07, 4.07, 4.07]
     """
-    if method not in MODULES or backend not in (None, "jax"):
-        offered = ", ".join(MODULES)
+    offered = [name for name in MODULES if backends.CAPABILITIES[name, "jax"].traced]
+    if method not in offered or backend not in (None, "jax"):
+        offered = ", ".join(offered)
         raise ValueError(f"solve_batch runs {offered} on jax, got {method!r} on {backend!r}")
     _check(sources, targets, batched=True)
     _check_epsilon(epsilon, method)
