@@ -6,6 +6,7 @@ per colour replaces work per pixel.
 
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,7 @@ from jaxcolor.image.keys import morton_order, unpack
 from jaxcolor.image.pixels import BLOCK, Pixels, each, evaluate
 from jaxcolor.image.spaces import luminance
 from jaxcolor.maps import Space
-from jaxcolor.measure import Measure, pad, point_cloud
+from jaxcolor.measure import Measure, pad
 from jaxcolor.tree import pytree
 
 SAMPLE = 1 << 15  # points that stand for a picture in a fit
@@ -135,7 +136,7 @@ def sample(pixels: Pixels, *, neutral: bool = False, size: int = SAMPLE) -> Meas
         steps = (np.arange(size) + 0.5) * (cumulative[-1] / size)
         values = values[np.minimum(np.searchsorted(cumulative, steps), len(mass) - 1)]
         mass = np.ones(size)
-    return pad(point_cloud(values, (mass / mass.sum()).astype(values.dtype)), size)
+    return _padded(values, mass, size)
 
 
 def every_color(pixels: Pixels, *, neutral: bool = False) -> Measure:
@@ -147,7 +148,14 @@ def every_color(pixels: Pixels, *, neutral: bool = False) -> Measure:
         ValueError: where nothing carries weight.
     """
     values, mass = _ordered(pixels, neutral)
-    return pad(point_cloud(values, (mass / mass.sum()).astype(values.dtype)))
+    return _padded(values, mass)
+
+
+def _padded(values: np.ndarray, mass: np.ndarray, size: int | None = None) -> Measure:
+    """Colours as a measure of total mass 1, padded while they are NumPy's: for every number of
+    them that it is given JAX would compile a program."""
+    weights = (mass / mass.sum()).astype(values.dtype)
+    return pad(Measure(cast(Array, values), cast(Array, weights)), size)
 
 
 def _ordered(pixels: Pixels, neutral: bool) -> tuple[np.ndarray, np.ndarray]:
