@@ -5,9 +5,10 @@ import functools
 from collections import Counter
 from pathlib import Path
 
+from jaxcolor.cli.batch_job import Job, settings
 from jaxcolor.cli.batch_list import outputs_of, pictures_in, read_list, replaced
 from jaxcolor.cli.batch_manifest import NAME, TODO, Entry, Manifest
-from jaxcolor.cli.batch_run import Job, Write, carry_out, conclude, settings, write_each
+from jaxcolor.cli.batch_run import Write, carry_out, conclude, write_each
 from jaxcolor.cli.common import Parser, add_overwrite, out_folder, start_jax
 from jaxcolor.cli.group import add_group, check_group, joined
 from jaxcolor.cli.matching import add_matching, matching

@@ -7,14 +7,12 @@ has as many processes or not.
 """
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import jaxcolor
+from jaxcolor.cli.batch_job import Job, finished
 from jaxcolor.cli.batch_manifest import (
     DONE,
     FAILED,
@@ -28,54 +26,11 @@ from jaxcolor.cli.batch_manifest import (
     sweep,
 )
 from jaxcolor.cli.common import describe, progress
-from jaxcolor.cli.group import Group
-from jaxcolor.recipes.looks import Style
 
 LEFT = "todo"  # the table that says what is left to do
-READERS = 8  # files at a time whose digests are taken
 
 Write = Callable[[Path], None]
 Make = Callable[[Entry], Write]  # does all that can be done before the file is opened
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all pictures of a run share.
-
-    Attributes:
-        folder: of the results.
-        base: what the sources' and references' names are relative to.
-        settings: all that decides the pixels, but for the pictures.
-        group: the processes at work.
-        title: of the bar.
-        digest: of a picture that is read, computed once.
-    """
-
-    folder: Path
-    base: Path
-    settings: str
-    group: Group
-    title: str
-    digest: Callable[[Path], str] = field(default_factory=lambda: functools.cache(digest))
-
-    @property
-    def first(self) -> bool:
-        """Whether this process speaks for all."""
-        return self.group.index == 0
-
-    def made_from(self, item: Entry) -> tuple[str, str]:
-        """The digests of what an item is made from, as planned or as the files are now."""
-        if item.reference_digest:
-            return item.source_digest, item.reference_digest
-        source, reference = (self.digest(self.base / one) for one in (item.source, item.reference))
-        return source, reference
-
-
-def settings(asked: Style, **others) -> str:
-    """All that decides the pixels, but for the pictures, in words."""
-    chosen = asked.fitting | asdict(asked.finish) | others
-    words = [f"{name}={value}" for name, value in chosen.items() if value is not None]
-    return " ".join([f"jaxcolor {jaxcolor.__version__}", *words])
 
 
 # what a process does with the items of a run, all of them; the lines that tell of its own
@@ -102,22 +57,34 @@ def carry_out(
     """
     with alone(job.folder) if job.first else contextlib.nullcontext():
         before = _recovered(job.folder) if job.first else []
-        finished = _finished(job, items, before, overwrite) if job.first else {}
-        mine, plan = _begin(job, items, before, finished)
+        ready = finished(job, items, before, overwrite) if job.first else {}
+        mine, plan = _begin(job, items, before, ready)
         left = any(one.status == TODO and one.source for one in plan)
         made = work(mine, plan) if left else {}
         job.group.meet("done")
-        if not job.first:
-            return []
-        told = {one.output: one for part in parts(job.folder) for one in part.entries}
-        entries = told | made | finished
-        entries |= _last(job, mine, last, items, entries)
-        rows = [replace(entries.get(one.output, one), row=one.row) for one in items]
-        # results of another list that lie here too
-        known = {one.output for one in items if one.output in entries}
-        others = {one.output: one for one in before if one.digest and one.output not in known}
-        mine.rewrite([*rows, *others.values()])
-        _clear(job.folder)
+        rows = _gathered(job, items, before, made | ready, mine, last) if job.first else []
+    job.group.meet("noted")  # the runtime waits a few seconds only for processes that end later
+    return rows
+
+
+def _gathered(
+    job: Job,
+    items: list[Entry],
+    before: list[Entry],
+    made: dict[str, Entry],
+    table: Manifest,
+    last: Make | None,
+) -> list[Entry]:
+    """A line for each item, all of them in the one table."""
+    told = {one.output: one for part in parts(job.folder) for one in part.entries}
+    entries = told | made
+    entries |= _last(job, table, last, items, entries)
+    rows = [replace(entries.get(one.output, one), row=one.row) for one in items]
+    # results of another list that lie here too
+    known = {one.output for one in items if one.output in entries}
+    others = {one.output: one for one in before if one.digest and one.output not in known}
+    table.rewrite([*rows, *others.values()])
+    _clear(job.folder)
     return rows
 
 
@@ -128,7 +95,7 @@ def _recovered(folder: Path) -> list[Entry]:
 
 
 def _begin(
-    job: Job, items: list[Entry], before: list[Entry], finished: dict[str, Entry]
+    job: Job, items: list[Entry], before: list[Entry], ready: dict[str, Entry]
 ) -> tuple[Manifest, list[Entry]]:
     """The table of this process, and what is to be done by all."""
     if not job.first:
@@ -136,7 +103,7 @@ def _begin(
         mine = Manifest(job.folder, str(job.group.index))
         mine.rewrite([])
         return mine, Manifest(job.folder, LEFT).entries
-    done, count = (sum(bool(one.source) for one in some) for some in (finished.values(), items))
+    done, count = (sum(bool(one.source) for one in some) for some in (ready.values(), items))
     if done:
         print(f"resumed: {done} of {count} done already", flush=True)
     mine, left = Manifest(job.folder), Manifest(job.folder, LEFT)
@@ -144,7 +111,7 @@ def _begin(
     sweep([*(one.path for one in tables), *(job.folder / item.output for item in items)])
     mine.rewrite(before)
     _clear(job.folder)
-    plan = [finished.get(item.output, item) for item in items]
+    plan = [ready.get(item.output, item) for item in items]
     if job.group.count > 1:
         left.rewrite(plan)
     job.group.meet("planned")
@@ -166,53 +133,6 @@ def _clear(folder: Path) -> None:
     """Remove tables whose lines stand in the manifest."""
     for part in [Manifest(folder, LEFT), *parts(folder)]:
         part.path.unlink(missing_ok=True)
-
-
-def _finished(
-    job: Job, items: list[Entry], before: list[Entry], overwrite: bool
-) -> dict[str, Entry]:
-    """The lines of what need not be done again, by output.
-
-    Raises:
-        ValueError: where something else stands in the way, without `overwrite`.
-    """
-    known = {(one.output, one.digest): one for one in before}
-
-    def check(item: Entry) -> tuple[Entry | None, str]:
-        path = job.folder / item.output
-        if not path.exists():
-            return None, ""
-        entry = known.get((item.output, digest(path)))
-        if entry is None:
-            return None, "not made by this command, or changed by another"
-        if entry.settings != job.settings:
-            return None, "made with other settings or by another version"
-        return (entry, "") if _is_of(job, entry, item) else (None, "made of pictures that have "
-                                                             "changed since")  # fmt: skip
-
-    with ThreadPoolExecutor(READERS) as pool:
-        found = dict(zip((item.output for item in items), pool.map(check, items), strict=True))
-    in_the_way = {}
-    for output, (_, reason) in found.items():
-        if reason:
-            in_the_way.setdefault(reason, []).append(output)
-    if in_the_way and not overwrite:
-        told = [f"{_some(names)} ({reason})" for reason, names in in_the_way.items()]
-        raise ValueError(f"{job.folder} holds {', '.join(told)}: --overwrite replaces them")
-    return {output: entry for output, (entry, _) in found.items() if entry is not None}
-
-
-def _is_of(job: Job, entry: Entry, item: Entry) -> bool:
-    try:
-        now = job.made_from(item)
-    except OSError:  # a picture that is gone is not the same
-        return False
-    return now == (entry.source_digest, entry.reference_digest)
-
-
-def _some(names: list[str]) -> str:
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + rest
 
 
 def one_by_one(

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxcolor.cli.batch_job import READERS, Job
 from jaxcolor.cli.batch_manifest import DONE, TODO, Entry, Manifest, digest
-from jaxcolor.cli.batch_run import READERS, Job, Write, carry_out, one_by_one, write_each
+from jaxcolor.cli.batch_run import Write, carry_out, one_by_one, write_each
 from jaxcolor.cli.common import start_jax
 from jaxcolor.cli.video import warn_of_hdr
 from jaxcolor.recipes.looks import Style

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
+from jaxcolor.cli.batch_job import Job, settings
 from jaxcolor.cli.batch_list import outputs_of, pictures_in, plain, replaced
 from jaxcolor.cli.batch_manifest import NAME, TODO, Entry
-from jaxcolor.cli.batch_run import Job, conclude, settings
+from jaxcolor.cli.batch_run import conclude
 from jaxcolor.cli.common import (
     Parser,
     add_overwrite,
