@@ -12,8 +12,9 @@ that happens in registers: every thread of a warpgroup owns a few rows, and colu
   both would serve no solver: each needs the rows' sums before it can weigh the columns' ones.
 - No shared memory, copy engine, barrier or atomic: what is simple cannot hang.
 
-Written with Pallas' Mosaic GPU. These are plain functions of float32 arrays without derivatives;
-`fused` says where they serve, and gives them XLA's derivatives.
+Written with Pallas' Mosaic GPU; so far simulated, and compiled for Hopper, but never run on a GPU.
+These are plain functions of float32 arrays without derivatives; `fused` says where they serve, and
+gives them XLA's derivatives.
 
 The environment variable JAXCOLOR_KERNEL, read when a program is traced, chooses by hand:
 `xla` never uses the kernel, `mosaic` always does where it serves (unproven, and failing to compile
