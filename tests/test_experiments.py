@@ -108,3 +108,16 @@ def test_patches_laid_over_one_another_are_the_picture(load):
     parts = patch_textures.patches(picture)
     np.testing.assert_allclose(parts[2, 3].reshape(3, 3, 3), picture[2:5, 3:6])
     np.testing.assert_allclose(patch_textures.averaged(parts), picture, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_corpus_goes_through_the_installed_command(load, tmp_path):
+    corpus = load("bench_corpus")
+    if not corpus.COMMAND.exists():
+        pytest.skip("the command is not installed")
+    [one] = corpus.runs(["batch, gaussian"], [5], [1], tmp_path, (60, 40))
+    assert one.per_second == pytest.approx(5 / one.seconds)
+    assert one.peak_mib > 50
+    assert len(list((tmp_path / "out1").glob("*.*g"))) == 5
+    spent = corpus.profile(tmp_path / "in5", tmp_path / "reference.png", 5)
+    assert set(spent["harmonize"]) == {"decode", "solve", "encode", "measure", "look"}
