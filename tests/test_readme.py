@@ -47,7 +47,7 @@ def test_python_examples_run(photographs, tmp_path, monkeypatch):
 
     source, reference = photographs
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     monkeypatch.chdir(tmp_path)
     portable.save("look.json", jaxcolor.fit(*photographs, method="mixture", components=3))
     points, other_points = (p.reshape(-1, 3)[:500] / 255 for p in photographs)
@@ -70,6 +70,8 @@ def test_python_examples_run(photographs, tmp_path, monkeypatch):
     assert names["result"].shape == source.shape
     assert names["slope"].shape == points.shape
     assert names["many"].f.shape == (5, 100)
+    assert names["each"].f.shape == (8, 100)  # filled up, for eight devices
+    np.testing.assert_allclose(names["same"].value, names["coupling"].value, rtol=1e-5)
     assert int(names["many"].info.status.max()) == int(names["warm"].info.status) == 0
 
 

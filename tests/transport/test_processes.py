@@ -1,5 +1,6 @@
 """Several processes find together what one finds alone."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -8,13 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxcolor import point_cloud, solve
+
 WORKER = Path(__file__).parent / "process.py"
 
 
-def found_by(count: int, folder: Path) -> list[dict[str, np.ndarray]]:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+def found_by(count: int, folder: Path) -> list[dict[str, np.ndarray]]:
+    port = free_port()
     files = [folder / f"{count}_{index}.npz" for index in range(count)]
     workers = [
         subprocess.Popen([sys.executable, WORKER, str(index), str(count), str(port), str(file)])
@@ -38,3 +45,20 @@ def test_together_as_alone(count, alone, tmp_path):
         for name, array in found.items():
             if name != "error":
                 np.testing.assert_allclose(array, alone[name], atol=1e-5, err_msg=name)
+
+
+@pytest.mark.slow
+def test_the_readmes_script(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (script,) = re.findall(r"```py\n(.*?)```", readme, re.S)
+    (tmp_path / "fit.py").write_text(script)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((600, 3), np.float32), rng.random((500, 3), np.float32)
+    np.savez(tmp_path / "colors.npz", x=x, y=y)
+    words = [sys.executable, "fit.py", f"127.0.0.1:{free_port()}", "2"]
+    workers = [subprocess.Popen([*words, str(index)], cwd=tmp_path) for index in range(2)]
+    assert [worker.wait(300) for worker in workers] == [0, 0]
+    found = np.load(tmp_path / "potentials.npz")
+    alone = solve(point_cloud(x), point_cloud(y), epsilon=8e-4)
+    assert found["f"].shape == (600,)
+    np.testing.assert_allclose(found["g"], alone.g, atol=1e-4)
