@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 
 from harness import machine, save
 
@@ -29,6 +30,7 @@ SENT = {  # by each verb: collectives, and the floats of each for n rows and m c
     "transposed product": ("reduce",),
 }
 CALIBRATED = 10_000
+ROUNDS = 7
 # of one device on paper, an H200: special-function units, L2, memory, links within a machine and
 # between machines (bytes a second and direction), and what a collective takes whatever its size
 DEVICE = {"exps": 132 * 16 * 1.98e9, "memory": 4.8e12, "inside": 450e9, "outside": 50e9}
@@ -48,21 +50,19 @@ class Worker:
             jax.distributed.initialize(
                 f"127.0.0.1:{port}", count, index, cluster_detection_method="deactivate"
             )
-        self.index, self.count = index, count
+        self.calls = {}
 
-    def time(self, what: str, n: int, m: int, verb: str, repeats: int) -> float:
-        """Median seconds of a call."""
+    def time(self, what: str, n: int, m: int, verb: str) -> float:
+        """Seconds of a call; the first one of its kind compiles beforehand."""
         import jax
-        import numpy as np
 
-        call = getattr(self, what)(n, m, verb)
-        jax.block_until_ready(call())
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            times.append(time.perf_counter() - start)
-        return float(np.median(times))
+        key = what, n, m, verb
+        if key not in self.calls:
+            self.calls[key] = getattr(self, what)(n, m, verb)
+            jax.block_until_ready(self.calls[key]())
+        start = time.perf_counter()
+        jax.block_until_ready(self.calls[key]())
+        return time.perf_counter() - start
 
     def local(self, n: int, m: int, verb: str):
         """A pass over n x m pairs of this process's own."""
@@ -169,9 +169,9 @@ class Processes:
             for index in range(count)
         ]
 
-    def time(self, what: str, n: int, m: int, verb: str = "", repeats: int = 3) -> float:
+    def time(self, what: str, n: int, m: int, verb: str = "") -> float:
         """Seconds, of the slowest."""
-        asked = {"what": what, "n": n, "m": m, "verb": verb, "repeats": repeats}
+        asked = {"what": what, "n": n, "m": m, "verb": verb}
         for worker in self.workers:
             assert worker.stdin is not None
             worker.stdin.write(json.dumps(asked) + "\n")
@@ -199,28 +199,44 @@ def measure(sizes: list[int]) -> dict:
     groups = {count: Processes(count) for count in (1, 2)}
     record: dict = machine(("jax", "jaxlib", "numpy")) | {"rates": {}, "sent": {}, "passes": []}
     try:
-        for verb in VERBS:
-            for count, group in groups.items():
-                seconds = group.time("local", CALIBRATED, CALIBRATED, verb, 9)
-                record["rates"][f"{verb}, {count}"] = CALIBRATED**2 / seconds
         for n in sizes:
             for kind in ("gather", "reduce"):
-                record["sent"][f"{kind} {n}"] = groups[2].time(kind, n, n, repeats=21)
+                times = [groups[2].time(kind, n, n) for _ in range(21)]
+                record["sent"][f"{kind} {n}"] = median(times)
         for n in sizes:
             for verb in VERBS:
                 for count, group in groups.items():
-                    seconds = group.time("sharded" if count > 1 else "local", n, n, verb)
                     sent = sum(record["sent"][f"{kind} {n}"] for kind in SENT[verb])
-                    model = n**2 / (count * record["rates"][f"{verb}, {count}"])
-                    model += sent if count > 1 else 0
-                    one = {"verb": verb, "n": n, "processes": count}
-                    one |= {"seconds": seconds, "model": model, "ratio": seconds / model}
+                    one = one_pass(group, n, verb, count, sent if count > 1 else 0)
+                    record["rates"][f"{verb}, {count}"] = one["rate"]
                     record["passes"].append(one)
                     print(one, file=sys.stderr)
     finally:
         for group in groups.values():
             group.end()
     return record
+
+
+def one_pass(group: Processes, n: int, verb: str, count: int, sent: float) -> dict:
+    """A pass beside its model, whose rate is measured just before and after each of its repeats.
+
+    The machine is noisy: a ratio within one round holds, and the median of those is told.
+    """
+    what, rounds = ("sharded" if count > 1 else "local"), []
+
+    def rate():
+        small = [group.time("local", CALIBRATED, CALIBRATED, verb) for _ in range(4)]
+        return CALIBRATED**2 / median(small)
+
+    before = rate()
+    for _ in range(ROUNDS):
+        seconds, after = group.time(what, n, n, verb), rate()
+        both = (before + after) / 2
+        model = n**2 / (count * both) + sent
+        rounds.append({"seconds": seconds, "model": model, "ratio": seconds / model, "rate": both})
+        before = after
+    middle = sorted(rounds, key=lambda one: one["ratio"])[ROUNDS // 2]
+    return {"verb": verb, "n": n, "processes": count, "sent": sent, "rounds": rounds} | middle
 
 
 def paper(n: int, devices: int) -> dict:

@@ -81,14 +81,28 @@ def replicated(tree, mesh: Mesh):
 
 
 def divided(tree, mesh: Mesh):
-    """The first axis of every array divided between the devices, which must share it evenly."""
+    """The first axis of every array divided between the devices.
+
+    Raises:
+        ValueError: where they cannot share it evenly.
+    """
+    for leaf in jax.tree.leaves(tree):
+        if leaf.shape[0] % mesh.size:
+            raise ValueError(
+                f"{leaf.shape[0]} are not to be divided evenly between {mesh.size} devices: "
+                "jaxcolor.shard fills up"
+            )
     return _put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
 
 
 def _put(tree, place: NamedSharding):
     def put(leaf):
-        if isinstance(leaf, jax.Array) and leaf.sharding.device_set == place.device_set:
+        if isinstance(leaf, Tracer):
+            return jax.lax.with_sharding_constraint(leaf, place)
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
             return _copied(leaf, place)
+        if isinstance(leaf, jax.Array) and leaf.sharding.device_set == place.device_set:
+            return jax.device_put(leaf, place)  # from device to device
         return _laid_out(np.asarray(leaf), place)
 
     return jax.tree.map(put, tree)

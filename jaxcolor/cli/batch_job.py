@@ -3,11 +3,11 @@
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import jaxcolor
-from jaxcolor.cli.batch_manifest import Entry, digest
+from jaxcolor.cli.batch_manifest import DONE, Entry, digest
 from jaxcolor.cli.group import Group
 from jaxcolor.recipes.looks import Style
 
@@ -75,7 +75,7 @@ def finished(
             return None, "made with other settings or by another version"
         if not _is_of(job, entry, item):
             return None, "made of pictures that have changed since"
-        return entry, ""
+        return replace(entry, status=DONE, message=""), ""
 
     with ThreadPoolExecutor(READERS) as pool:
         found = dict(zip((item.output for item in items), pool.map(check, items), strict=True))

@@ -59,7 +59,7 @@ def read_list(path: Path) -> list[Pair]:
         where = f"{path}, row {number}"
         if len(row) > len(head):
             raise ValueError(f"{where}: more cells than columns ({', '.join(row)})")
-        if not all(_fits(cell) for cell in row):
+        if not all(fits(cell) for cell in row):
             raise ValueError(f"{where}: a line break or the like in a name")
         named = dict(zip(head, row, strict=False))
         if not (named.get("source") and named.get("reference")):
@@ -68,7 +68,7 @@ def read_list(path: Path) -> list[Pair]:
     return _named(pairs, path)
 
 
-def _fits(name: str) -> bool:
+def fits(name: str) -> bool:
     """Whether a name is one that a table in UTF-8 holds in a line."""
     try:
         name.encode()
@@ -148,7 +148,7 @@ def pictures_in(folder: Path, out: Path) -> list[Path]:
     if not found:
         raise ValueError(f"{folder}: has no pictures")
     for path in found:
-        if not _fits(str(path)):
+        if not fits(str(path)):
             raise ValueError(f"{folder}: a line break or the like in the name {str(path)!r}")
     return found
 

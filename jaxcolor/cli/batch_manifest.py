@@ -69,11 +69,18 @@ class Manifest:
         self._lock = threading.Lock()
 
     def append(self, entry: Entry) -> None:
-        """Add a line; it is on the disk when this returns."""
-        with self._lock, self.path.open("ab") as file:
-            file.write(_lines(astuple(entry)))
-            file.flush()
-            os.fsync(file.fileno())
+        """Add a line; it is on the disk when this returns.
+
+        Raises:
+            FileNotFoundError: where another run has taken the folder over.
+        """
+        with self._lock:
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND)  # not made: it has its header
+            try:
+                os.write(file, _lines(astuple(entry)))
+                os.fsync(file)
+            finally:
+                os.close(file)
 
     def rewrite(self, entries: Iterable[Entry]) -> None:
         """Replace the whole table, at once; a torn line goes with it."""

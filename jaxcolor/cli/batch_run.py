@@ -38,7 +38,13 @@ Work = Callable[[Manifest, list[Entry]], dict[str, Entry]]
 
 
 def carry_out(
-    job: Job, items: list[Entry], work: Work, *, overwrite: bool, last: Make | None = None
+    job: Job,
+    items: list[Entry],
+    work: Work,
+    *,
+    overwrite: bool,
+    last: Make | None = None,
+    forget: Callable[[], None] = lambda: None,
 ) -> list[Entry]:
     """Make what is not finished, together with the other processes.
 
@@ -48,6 +54,7 @@ def carry_out(
         work: makes this process's share of those in its list that are TODO.
         overwrite: replace what else has their names.
         last: makes the item without a source, if there is one, when all others are done.
+        forget: removes what was kept on the way, when all are.
 
     Returns:
         In the first process a line for each item, in their order; in others none.
@@ -62,7 +69,9 @@ def carry_out(
         left = any(one.status == TODO and one.source for one in plan)
         made = work(mine, plan) if left else {}
         job.group.meet("done")
-        rows = _gathered(job, items, before, made | ready, mine, last) if job.first else []
+        rows = _gathered(job, items, before, ready | made, mine, last) if job.first else []
+        if rows and all(one.status == DONE for one in rows):
+            forget()
     job.group.meet("noted")  # the runtime waits a few seconds only for processes that end later
     return rows
 
@@ -79,13 +88,18 @@ def _gathered(
     told = {one.output: one for part in parts(job.folder) for one in part.entries}
     entries = told | made
     entries |= _last(job, table, last, items, entries)
-    rows = [replace(entries.get(one.output, one), row=one.row) for one in items]
+    rows = [_now(entries.get(one.output, one), one) for one in items]
     # results of another list that lie here too
     known = {one.output for one in items if one.output in entries}
     others = {one.output: one for one in before if one.digest and one.output not in known}
     table.rewrite([*rows, *others.values()])
     _clear(job.folder)
     return rows
+
+
+def _now(entry: Entry, item: Entry) -> Entry:
+    """A line with the names that its pictures have in this run."""
+    return replace(entry, row=item.row, source=item.source, reference=item.reference)
 
 
 def _recovered(folder: Path) -> list[Entry]:
@@ -111,7 +125,7 @@ def _begin(
     sweep([*(one.path for one in tables), *(job.folder / item.output for item in items)])
     mine.rewrite(before)
     _clear(job.folder)
-    plan = [ready.get(item.output, item) for item in items]
+    plan = [_now(ready.get(item.output, item), item) for item in items]
     if job.group.count > 1:
         left.rewrite(plan)
     job.group.meet("planned")
@@ -162,7 +176,7 @@ def one_by_one(
         except Exception as error:
             if os.environ.get("JAXCOLOR_DEBUG"):
                 raise
-            entry = replace(item, status=FAILED, message=describe(error), digest="")
+            entry = replace(item, status=FAILED, message=describe(error))
             table.append(entry)
             return entry
 

@@ -4,16 +4,17 @@ import argparse
 import contextlib
 import functools
 import hashlib
-import shutil
 import warnings
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jaxcolor
 from jaxcolor.cli.batch_job import READERS, Job
-from jaxcolor.cli.batch_manifest import DONE, TODO, Entry, Manifest, digest
+from jaxcolor.cli.batch_manifest import TODO, Entry, Manifest, digest
 from jaxcolor.cli.batch_run import Write, carry_out, one_by_one, write_each
 from jaxcolor.cli.common import start_jax
 from jaxcolor.cli.video import warn_of_hdr
@@ -39,9 +40,8 @@ def bring_together(
         functools.partial(_work, args, job, asked),
         overwrite=args.overwrite,
         last=functools.partial(_sheet, job, items[:-1]),
+        forget=functools.partial(_forget, job.folder / MEASURES),
     )
-    if job.first and all(one.status == DONE for one in rows):
-        shutil.rmtree(job.folder / MEASURES, ignore_errors=True)
     return rows
 
 
@@ -89,7 +89,18 @@ class _Kept:
     size: int
 
     def path(self, item: Entry) -> Path:
-        return self.folder / f"{item.source_digest}.{self.size}.npz"
+        version = jaxcolor.__version__
+        return self.folder / f"{item.source_digest}.{self.size}.{version}.npz"
+
+    def usable(self, item: Entry) -> bool:
+        """Whether it is there, whole."""
+        from jaxcolor.recipes import reduced
+
+        try:
+            reduced.load(self.path(item))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return False
+        return True
 
 
 def _measured(job: Job, table: Manifest, members: list[Entry], kept: _Kept) -> dict[str, Entry]:
@@ -101,7 +112,7 @@ def _measured(job: Job, table: Manifest, members: list[Entry], kept: _Kept) -> d
     album = _album()
 
     def measure(item: Entry) -> None:
-        if not kept.path(item).exists():
+        if not kept.usable(item):
             picture = _opened(item, album).picture
             files.check_alpha(job.folder / item.output, picture)
             own = reduced.reduced(picture, kept.size, Path(item.source).name)
@@ -189,3 +200,11 @@ def _sheet(job: Job, members: list[Entry], item: Entry) -> Write:
     if count < len(members):
         cells[0] = replace(cells[0], note=f"{count} of {len(members)} pictures")
     return functools.partial(files.write, picture=files.Picture(sheet(cells, columns=4)))
+
+
+def _forget(folder: Path) -> None:
+    """Remove what is kept of pictures, and nothing that another put there."""
+    for path in folder.glob(f"{'[0-9a-f]' * 16}.*.npz"):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not empty, or none
+        folder.rmdir()

@@ -22,8 +22,10 @@ from jaxcolor.cli.common import number
 
 Item = TypeVar("Item")
 
-WORKER = "JAXCOLOR_WORKER"  # a worker finds there: index, count, address of the first
-HEARTBEAT = 5  # seconds after which a silent process counts as lost; then the others end
+# a worker finds there: its index, the count, the address of the first, the process to answer to
+WORKER = "JAXCOLOR_WORKER"
+HEARTBEAT = 5  # seconds after which a silent machine counts as lost; then the others end
+ASLEEP = 3600  # likewise for processes of one machine, which may be suspended; their parent watches
 START = 60  # seconds that the processes wait for each other at the beginning
 GRACE = 3  # seconds for what is told to stop
 
@@ -72,8 +74,9 @@ def add_group(parser: argparse.ArgumentParser) -> None:
         type=number(1, 10_000, int),
         default=1,
         metavar="N",
-        help="share the work between N processes on this machine (default: 1); with --coordinator "
-        "between N machines, each of which is given the same command and its own --process-id",
+        help="share the work between N processes on this machine (default: 1), on one with GPUs at "
+        "most as many as there are; with --coordinator between N machines, each of which is given "
+        "the same command and its own --process-id; the first one tells what failed",
     )
     group.add_argument(
         "--coordinator",
@@ -133,13 +136,14 @@ def joined(args: argparse.Namespace) -> Iterator[Group]:
     if not is_worker():
         yield Group()
         return
-    index, count, address = os.environ[WORKER].split()
+    index, count, address, parent = os.environ[WORKER].split()
     _silence()
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_leave_with, args=(int(parent),), daemon=True).start()
     import jax
 
     jax.config.update("jax_enable_preemption_service", False)  # it would swallow SIGTERM
-    alone = args.coordinator is None  # the machine is ours to divide
+    alone = args.coordinator is None  # on this machine
+    heartbeat = ASLEEP if alone else HEARTBEAT
     jax.distributed.initialize(
         address,
         int(count),
@@ -147,10 +151,11 @@ def joined(args: argparse.Namespace) -> Iterator[Group]:
         local_device_ids=[int(index)] if alone else None,
         cluster_detection_method="deactivate",
         initialization_timeout=START,
-        heartbeat_timeout_seconds=HEARTBEAT,
+        heartbeat_timeout_seconds=heartbeat,
         shutdown_timeout_seconds=HEARTBEAT,
         coordinator_bind_address=address if alone else None,
     )
+    jax.local_devices()  # a process gets them when all ask, those too that have nothing to do
     yield Group(int(index), int(count))
     jax.distributed.shutdown()  # not after an error: it would wait for the others
 
@@ -190,9 +195,6 @@ def supervise(args: argparse.Namespace, argv: Sequence[str]) -> int:
         for index in mine:
             workers[index] = _start(argv, index, args.processes, address)
         return _watch(workers, args.processes)
-    except KeyboardInterrupt:  # a terminal tells the workers, too
-        print("jaxcolor: stopped", file=sys.stderr)
-        return 130
     finally:
         _end(workers.values())
 
@@ -204,7 +206,7 @@ def _free_port() -> int:
 
 
 def _start(argv: Sequence[str], index: int, count: int, address: str) -> subprocess.Popen:
-    environment = os.environ | {WORKER: f"{index} {count} {address}"}
+    environment = os.environ | {WORKER: f"{index} {count} {address} {os.getpid()}"}
     return subprocess.Popen([sys.executable, "-m", "jaxcolor", *argv], env=environment)
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from jaxcolor.cli.batch_job import Job, settings
-from jaxcolor.cli.batch_list import outputs_of, pictures_in, plain, replaced
+from jaxcolor.cli.batch_list import fits, outputs_of, pictures_in, plain, replaced
 from jaxcolor.cli.batch_manifest import NAME, TODO, Entry
 from jaxcolor.cli.batch_run import conclude
 from jaxcolor.cli.common import (
@@ -111,6 +111,8 @@ def _places(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
         return [folder / name for name in names], outputs_of(names)
     sources = [Path(image) for image in args.images]
     for source in sources:
+        if not fits(str(source)):
+            raise ValueError(f"a line break or the like in the name {str(source)!r}")
         if is_clip(source) and source.suffix.lower() not in video.FORMATS:
             kinds = ", ".join(video.FORMATS)
             raise ValueError(f"{source}: unknown file type; use one of {kinds}")

@@ -55,10 +55,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     argv = _check_command(parser, sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(argv)
-    if group.wants_workers(args):
-        args.check(args)
-        return group.supervise(args, argv)
     try:
+        if group.wants_workers(args):
+            args.check(args)
+            return group.supervise(args, argv)
         with warnings.catch_warnings():
             warnings.showwarning = _one_line
             warnings.simplefilter("default", UserWarning)  # told, whatever the environment says

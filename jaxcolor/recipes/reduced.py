@@ -83,7 +83,7 @@ def load(path: str | PathLike) -> Reduced:
         >>> load(path).picture.pixels
         array([[7, 9]], dtype=uint8)
     """
-    with np.load(path) as held:
+    with open(path, "rb") as file, np.load(file) as held:  # numpy leaves a broken file open
         picture = files.Picture(held["pixels"], held["profile"].tobytes() or None)
         return Reduced(picture, held["weight"])
 

@@ -22,6 +22,7 @@ from jaxcolor.transport.coupling import Coupling, Start, settle
 from jaxcolor.transport.kernels import Cloud
 from jaxcolor.transport.marginals import BALANCED, Marginal
 from jaxcolor.transport.problem import Problem
+from jaxcolor.transport.sharded import Sharded
 from jaxcolor.transport.solvers import SQUARED
 from jaxcolor.transport.solvers import solve as couple
 from jaxcolor.tree import pytree
@@ -104,6 +105,8 @@ def solve(
 
 def _own(kernel, axis: int):
     """The kernel of the rows' side (axis 1) or the columns' (0) with itself."""
+    if isinstance(kernel, Sharded):
+        return replace(kernel, kernel=_own(kernel.kernel, axis))
     if isinstance(kernel, Cloud):
         points = kernel.x if axis == 1 else kernel.y
         return replace(kernel, x=points, y=points)

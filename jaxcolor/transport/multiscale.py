@@ -78,7 +78,7 @@ def _violations(p: Problem, f: Array, g: Array, rows: Array, columns: Array):
     """How far the rows and columns drawn are from their half-steps, in units of their weight."""
     kernel = p.kernel
 
-    def away(weights, potential, hard, marginal, side):
+    def away(potential, hard, marginal):
         now = jnp.exp((potential - hard) / p.epsilon)
         return jnp.abs(now - jnp.exp((marginal.step(hard, p.epsilon) - hard) / p.epsilon))
 
@@ -87,8 +87,8 @@ def _violations(p: Problem, f: Array, g: Array, rows: Array, columns: Array):
     hard_f = pb.hard_f(replace(p, kernel=some_x), g)
     hard_g = pb.hard_g(replace(p, kernel=some_y), f)
     return (
-        away(p.a, f[rows], hard_f, p.source_marginal, 0),
-        away(p.b, g[columns], hard_g, p.target_marginal, 1),
+        away(f[rows], hard_f, p.source_marginal),
+        away(g[columns], hard_g, p.target_marginal),
     )
 
 
@@ -146,7 +146,7 @@ def _begin(levels: Levels, right: Sorted, init: Start | None, tol: float) -> tup
     tried = [extend(levels, solved)]
     if float(init.epsilon) <= 1.001 * float(p.epsilon):
         tried.append((extend(levels, replace(solved, g=start.g))[0], g))
-    return min(tried, key=lambda pair: _first_error(levels, *pair, tol))
+    return min(tried, key=lambda pair: _first_error(levels, pair[0], pair[1], tol))
 
 
 def _first_error(levels: Levels, f: Array, g: Array, tol: float) -> float:

@@ -3,7 +3,8 @@
     log sum_j: every device for its own rows, which are then gathered: n numbers;
     log sum_i: every device over its own rows, then a maximum and a sum over devices: 2 m numbers.
 
-Nothing else is sent, whatever a solver does; costs stay where they are.
+Nothing else is sent, whatever a solver does, but for 512 points that `newton` may begin with;
+costs stay where they are.
 """
 
 from dataclasses import replace

@@ -10,7 +10,7 @@ from jax import Array
 
 from jaxcolor.iterate import default_tol
 from jaxcolor.measure import Grid, Measure, as_cloud, nodes
-from jaxcolor.sharding import mesh_of, replicated
+from jaxcolor.sharding import divided, mesh_of, replicated
 from jaxcolor.transport import backends, batch, grid, multiscale, newton, pyramid, sinkhorn
 from jaxcolor.transport import exact as exact_
 from jaxcolor.transport import problem as pb
@@ -252,8 +252,9 @@ def _costs(
     mesh = mesh_of(source.points)
     if mesh is None or not ours:
         return Cloud(source.points, target.points, cost), source.weights, target.weights
+    x = divided(source.points, mesh)
     a, y, b, cost = replicated((source.weights, target.points, target.weights, cost), mesh)
-    return Sharded(Cloud(source.points, y, cost), mesh), a, b
+    return Sharded(Cloud(x, y, cost), mesh), a, b
 
 
 def _axes(density: Grid, name: str) -> tuple[Array, ...]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from jaxcolor.cli import batch, common_look, harmonize
 from jaxcolor.cli.batch_list import outputs_of, pictures_in
-from jaxcolor.cli.batch_manifest import Manifest
+from jaxcolor.cli.batch_manifest import Entry, Manifest
 from jaxcolor.cli.group import Group
 from jaxcolor.cli.main import build_parser
 from jaxcolor.image import colors, files
@@ -491,3 +491,52 @@ def test_two_processes(process, words, tmp_path, name):
         assert (run.returncode, run.stderr) == (0, "")
         assert run.stdout == f"{tmp_path / out / 'manifest.csv'}: 7 of 7 done\n"
     assert everything(tmp_path / "one") == everything(tmp_path / "two")
+
+
+def test_pictures_that_have_moved_are_the_same(done, folder, tmp_path):
+    def run() -> str:
+        return done("harmonize", "--images", folder, "-o", tmp_path / "out", *QUICK)
+
+    run()
+    (tmp_path / "out" / "1.png").unlink()
+    folder = folder.rename(tmp_path / "moved")
+    assert f"resumed: {COUNT - 1} of {COUNT} done already" in run()
+    table = (tmp_path / "out" / "manifest.csv").read_text()
+    assert str(folder) in table
+    assert f"{tmp_path / 'in'}/" not in table
+
+
+def test_what_was_kept_of_a_picture_and_is_broken_is_made_anew(done, words, tmp_path, monkeypatch):
+    done(*words("harmonize"))
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("[0-9]*.png")}
+    monkeypatch.setattr(common_look, "_forget", lambda folder: None)
+    done(*words("harmonize", "again"))
+    kept = list((tmp_path / "again" / ".measures").iterdir())
+    assert len(kept) == COUNT
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:100])
+    for path in (tmp_path / "again").rglob("*.png"):
+        path.unlink()
+    monkeypatch.undo()
+    (tmp_path / "again" / ".measures" / "notes.txt").write_text("mine")
+    done(*words("harmonize", "again"))
+    again = {path.name: path.read_bytes() for path in (tmp_path / "again").rglob("[0-9]*.png")}
+    assert again == whole
+    assert [path.name for path in (tmp_path / "again" / ".measures").iterdir()] == ["notes.txt"]
+
+
+def test_a_process_of_a_run_that_was_lost_makes_no_table(tmp_path):
+    straggler = Manifest(tmp_path, "1")
+    straggler.rewrite([])
+    straggler.path.unlink()  # by the run that has taken over
+    with pytest.raises(FileNotFoundError):
+        straggler.append(Entry("1", "a.png", "look", "a.png", "done"))
+    assert not straggler.path.exists()
+
+
+def test_names_that_harmonize_cannot_note(cli, folder, tmp_path):
+    other = folder / "two\nlines.png"
+    (folder / "1.png").rename(other)
+    answer = cli("harmonize", folder / "0.png", other, "-o", tmp_path / "out", *QUICK)
+    assert answer.code == 2
+    assert "line break" in answer.line

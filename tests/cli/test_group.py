@@ -142,6 +142,44 @@ def test_what_fails_in_all_is_said_once(corpus, start):
     assert "--overwrite replaces" in told
 
 
+@pytest.mark.slow
+def test_a_process_with_nothing_to_do_keeps_no_other_waiting(corpus):
+    words = ["in/00.png", "in/01.png", "-o", "out", "--method", "gaussian", "--processes", "3"]
+    run = [sys.executable, "-m", "jaxcolor", "harmonize", *words]
+    done = subprocess.run(run, cwd=corpus, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert made(corpus / "out") == 2
+    assert not (corpus / "out" / ".measures").exists()
+
+
+@pytest.mark.slow
+def test_workers_whose_parent_is_gone_before_they_begin_do_nothing(corpus, start):
+    run = start("--processes", "2")
+    wait_until(lambda: len(children(run)) == 2, run)
+    workers = children(run)
+    run.kill()
+    end = time.time() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.time() < end
+        time.sleep(0.1)
+    assert made(corpus / "out") == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["batch", "none.csv", "-o", "out"],
+        ["harmonize", "--images", "none", "-o", "out"],
+        ["batch", "--reference", "look.png", "--images", "none", "-o", "out"],
+    ],
+)
+def test_what_is_not_there_is_one_line_for_several_too(corpus, words, capsys, monkeypatch):
+    monkeypatch.chdir(corpus)
+    code = main([*words, "--processes", "2"])
+    assert code == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

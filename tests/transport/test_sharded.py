@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 from problems import cloud
 
 from jaxcolor import (
@@ -26,7 +27,7 @@ from jaxcolor import (
 )
 from jaxcolor.measure import stack
 from jaxcolor.sharding import line_of, mesh_of
-from jaxcolor.transport import flow, newton, sinkhorn, sliced
+from jaxcolor.transport import divergence, flow, newton, sinkhorn, sliced
 
 N, M = 601, 590  # more than are solved in one block, and no multiple of eight
 
@@ -125,6 +126,54 @@ def test_derivatives_are_the_same():
 
     one, many = (jax.grad(total)(mu.points, divide) for divide in (False, True))
     np.testing.assert_allclose(many, one, rtol=1e-3, atol=1e-4)
+
+
+def test_the_door_is_differentiable_with_a_measure_on_many_devices():
+    mu, nu = clouds(np.float32, 40, 30)
+    spread = shard(mu)
+
+    def value(points, epsilon, source):
+        return solve(source, Measure(points, nu.weights), epsilon=epsilon).value
+
+    for how in (lambda f: f, jax.jit):
+        many, one = (
+            jax.grad(how(lambda y, e, mu=mu: value(y, e, mu)), (0, 1))(nu.points, 1.0)
+            for mu in (spread, mu)
+        )
+        np.testing.assert_allclose(many[0], one[0], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(many[1], one[1], rtol=1e-3)
+    epsilons = jnp.array([0.5, 1.0])
+    many, one = (
+        jax.vmap(lambda e, mu=mu: value(nu.points, e, mu))(epsilons) for mu in (spread, mu)
+    )
+    np.testing.assert_allclose(many, one, rtol=1e-5)
+
+
+def test_measures_may_lie_in_other_ways():
+    mu, nu = clouds(np.float32, 64, 32)
+    one = solve(mu, nu, epsilon=0.5)
+    devices = jax.devices()
+    explicit = jax.make_mesh((4,), ("p",), devices=devices[:4])
+    square = jax.sharding.Mesh(np.array(devices[:4]).reshape(2, 2), ("p", "q"))
+    for mesh in (explicit, square):
+        laid = jax.device_put(mu, NamedSharding(mesh, PartitionSpec("p")))
+        np.testing.assert_allclose(solve(laid, nu, epsilon=0.5).value, one.value, rtol=1e-5)
+    turned = solve(shard(mu, devices[::-1]), shard(nu), epsilon=0.5)
+    np.testing.assert_allclose(turned.value, one.value, rtol=1e-5)
+
+
+def test_problems_that_cannot_be_divided_are_refused():
+    two = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), clouds(np.float32, 12, 9))
+    square = jax.sharding.Mesh(np.array(jax.devices()[:4]).reshape(2, 2), ("p", "q"))
+    mus, nus = jax.device_put(two, NamedSharding(square, PartitionSpec("p")))
+    with pytest.raises(ValueError, match=r"2 are not .* between 4 devices: jaxcolor.shard"):
+        solve_batch(mus, nus, epsilon=0.5)
+
+
+def test_a_divergence_too():
+    mu, nu = clouds(np.float32, 64, 32)
+    one, many = (divergence.solve(m, nu, epsilon=0.5).value for m in (mu, shard(mu)))
+    np.testing.assert_allclose(many, one, rtol=1e-4)
 
 
 def test_a_coupling_of_many_devices_begins_another_solve():
