@@ -75,7 +75,7 @@ def same_pictures(one: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.long), 1])
 def test_a_process_that_is_killed_ends_all_in_one_line_and_it_goes_on(corpus, start, victim):
     run = start("--processes", "2")
     wait_until(lambda: made(corpus / "out") >= 3, run)
@@ -99,7 +99,7 @@ def test_a_process_that_is_killed_ends_all_in_one_line_and_it_goes_on(corpus, st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_machine_that_is_lost_ends_the_others_in_one_line(corpus, start, victim):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -37,7 +37,7 @@ def alone(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.long)])
 def test_together_as_alone(count, alone, tmp_path):
     for found in found_by(count, tmp_path):
         assert found["error"] <= 1e-4
