@@ -14,12 +14,11 @@ is `results/bench_processes.json`; `--points 4000 --rounds 1 --out FILE` is a qu
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from harness import machine, save
+from harness import free_port, machine, save
 
 RESULTS = Path(__file__).parent / "results" / "bench_processes.json"
 SIDES = {"two processes": 2, "one process, one core": 1, "one process, all cores": 1}
@@ -76,9 +75,7 @@ class Side:
     def __init__(self, name: str, args: argparse.Namespace, folder: Path):
         self.name, self.folder, self.answers = name, folder, []
         count, cores = SIDES[name], sorted(os.sched_getaffinity(0))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.processes = []
         for index in range(count):
             own = [cores[index % len(cores)]] if name != "one process, all cores" else []

@@ -7,6 +7,7 @@ sides, times are summed up by median and quartiles, and ratios come first.
 import json
 import os
 import platform
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -82,6 +83,13 @@ def machine(packages: tuple[str, ...]) -> dict:
         except PackageNotFoundError:
             versions[name] = "absent"
     return {"cores": equal_threads(), "versions": versions}
+
+
+def free_port() -> int:
+    """Where the processes of a benchmark may meet."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def table(timings: dict[str, Timing], ours: str, extra: dict[str, dict[str, str]]) -> str:

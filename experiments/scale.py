@@ -12,14 +12,13 @@ points, by one process and by two. Writes `results/scale.json` and prints the ta
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from statistics import median
 
-from harness import machine, save
+from harness import free_port, machine, save
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 VERBS = ("log-sum-exp over columns", "log-sum-exp over rows", "product", "transposed product")
@@ -156,9 +155,7 @@ class Processes:
     """Some workers that are asked at once."""
 
     def __init__(self, count: int):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.workers = [
             subprocess.Popen(
                 [sys.executable, __file__, "--worker", str(index), str(count), str(port)],

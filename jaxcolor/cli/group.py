@@ -187,7 +187,7 @@ def supervise(args: argparse.Namespace, argv: Sequence[str]) -> int:
         args: the command's, parsed. argv: the same as they were given.
     """
     if args.coordinator is None:
-        address, mine = f"127.0.0.1:{_free_port()}", range(args.processes)
+        address, mine = f"127.0.0.1:{free_port()}", range(args.processes)
     else:
         address, mine = args.coordinator, range(args.process_id, args.process_id + 1)
     workers = {}
@@ -199,7 +199,8 @@ def supervise(args: argparse.Namespace, argv: Sequence[str]) -> int:
         _end(workers.values())
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody uses, just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

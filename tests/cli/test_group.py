@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxcolor.cli.group import free_port
 from jaxcolor.cli.main import main
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
@@ -101,9 +101,7 @@ def test_a_process_that_is_killed_ends_all_in_one_line_and_it_goes_on(corpus, st
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_machine_that_is_lost_ends_the_others_in_one_line(corpus, start, victim):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     runs = [
         start("--processes", "2", "--coordinator", address, "--process-id", str(index))
         for index in range(2)

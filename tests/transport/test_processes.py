@@ -1,7 +1,6 @@
 """Several processes find together what one finds alone."""
 
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +9,9 @@ import numpy as np
 import pytest
 
 from jaxcolor import point_cloud, solve
+from jaxcolor.cli.group import free_port
 
 WORKER = Path(__file__).parent / "process.py"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def found_by(count: int, folder: Path) -> list[dict[str, np.ndarray]]:

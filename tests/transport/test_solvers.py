@@ -153,7 +153,7 @@ def nu_like(mu):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "nwton"}, "one of newton, sinkhorn, exact"),
+        ({"method": "nwton"}, "one of newton, multiscale, sinkhorn, exact"),
         ({"backend": "geomloss"}, "one of jax"),
         ({"method": "sinkhorn", "backend": "scipy"}, "jax, ott, pot"),
         ({"epsilon": None}, "needs epsilon"),
