@@ -56,8 +56,9 @@ def compare(
 
     Example:
         >>> picture = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
-        >>> [one.method for one in compare(picture, picture)][:4]
-        ['faithful', 'natural', 'gentle', 'histogram']
+        >>> some = {name: plans()[name] for name in ("gentle", "histogram")}
+        >>> [one.method for one in compare(picture, picture, asked=some)]
+        ['gentle', 'histogram']
     """
     seen, goal, results = view(source), as_look(reference), []
     matched = swatch(reference) if isinstance(reference, Palette) else reference
