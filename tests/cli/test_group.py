@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,10 @@ def start(corpus):
 
     def run(*more: str, out: str = "out") -> subprocess.Popen:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command(*more, out=out), cwd=corpus, **pipes))
+        # in the background of a shell that runs the tests Ctrl-C may be switched off
+        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        words = command(*more, out=out)
+        started.append(subprocess.Popen(words, cwd=corpus, preexec_fn=heard, **pipes))
         return started[-1]
 
     yield run

@@ -142,7 +142,7 @@ class TestConvert:
 
     @pytest.mark.parametrize(
         ("size", "expected"),
-        [(9, 9), (17, 64), (65, 81), pytest.param(129, 121, marks=pytest.mark.slow)],
+        [(9, 9), (17, 64), (65, 81), pytest.param(129, 121, marks=pytest.mark.long)],
     )
     def test_usual_sizes_of_a_hald_picture(self, done, tmp_path, load, size, expected):
         done("lut", "identity", tmp_path / "a.cube", "--size", size)

@@ -72,7 +72,7 @@ def verbs(kernel, f, g, u, v, stored: bool):
 @pytest.mark.parametrize("stored", [True, False])
 @pytest.mark.parametrize(
     "name",
-    ["cloud", "dense", *(pytest.param(n, marks=pytest.mark.slow) for n in ("grid", "factors"))],
+    ["cloud", "dense", *(pytest.param(n, marks=pytest.mark.long) for n in ("grid", "factors"))],
 )
 def test_the_verbs_are_those_of_the_kernel(dtype, name, stored):
     one = kernels(dtype)[name]
