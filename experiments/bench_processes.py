@@ -164,7 +164,7 @@ def show(record: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--points", type=int, default=40_000)
     parser.add_argument("--epsilon", type=float, default=5e-3)
     parser.add_argument("--rounds", type=int, default=3)

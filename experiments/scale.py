@@ -298,7 +298,7 @@ def show(record: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[20_000, 40_000])
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--worker", type=int, nargs=3, help=argparse.SUPPRESS)
