@@ -247,10 +247,11 @@ def paper(n: int, devices: int) -> dict:
     others = (devices - 1) / devices
     sent = 4 * n * others * (1 + 2 * 2)
     place = "inside" if devices <= MACHINE else "outside"
+    collectives = 3 if devices > 1 else 0
     seconds = {
         "exps": pairs / DEVICE["exps"],
         "memory": 2 * (16 * n + 20 * n / devices) / DEVICE["memory"],
-        "sent": sent / DEVICE[place] + 3 * LATENCY[place],
+        "sent": sent / DEVICE[place] + collectives * LATENCY[place],
     }
     return {
         "n": n,
@@ -259,7 +260,7 @@ def paper(n: int, devices: int) -> dict:
         "flops": FLOPS * pairs,
         "bytes from memory": 2 * (16 * n + 20 * n / devices),
         "bytes sent": sent,
-        "collectives": 3,
+        "collectives": collectives,
         "held": 16 * n / devices + 16 * n + 8 * 4 * n,
         "seconds": seconds,
         "share sent": seconds["sent"] / (seconds["exps"] + seconds["sent"]),
