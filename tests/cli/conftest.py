@@ -1,6 +1,7 @@
 """What the tests of the command share: a caller and small pictures."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -83,6 +84,17 @@ def refused(cli, tmp_path):
         return answer.line
 
     return run
+
+
+@pytest.fixture
+def interruptible():
+    """Commands that a test starts hear Ctrl-C.
+
+    Where tests run in the background SIGINT is ignored, and children inherit that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -405,7 +405,7 @@ def test_what_lasts_shows_its_rate_and_the_time_left(monkeypatch, capsys):
 
 
 @pytest.fixture
-def many(save, photographs, tmp_path):
+def many(save, photographs, tmp_path, interruptible):
     """Twelve pictures, 132 pairs; a way to start the command on them."""
     rng = np.random.default_rng(0)
     for k in range(12):
@@ -417,18 +417,13 @@ def many(save, photographs, tmp_path):
 
     def start(folder: str) -> subprocess.Popen:
         words = ["batch", "pairs.csv", "-o", folder, "--method", "sliced", "--bases", "3"]
-        # where tests run in the background SIGINT is ignored, and children inherit that
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            return subprocess.Popen(
-                [sys.executable, "-m", "jaxcolor", *words],
-                cwd=tmp_path,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        finally:
-            signal.signal(signal.SIGINT, before)
+        return subprocess.Popen(
+            [sys.executable, "-m", "jaxcolor", *words],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     return start
 

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,16 +35,13 @@ def command(*more: str, out: str = "out") -> list[str]:
 
 
 @pytest.fixture
-def start(corpus):
+def start(corpus, interruptible):
     """Run the command beside the test; what is left of it at the end is ended."""
     started = []
 
     def run(*more: str, out: str = "out") -> subprocess.Popen:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        # in the background of a shell that runs the tests Ctrl-C may be switched off
-        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        words = command(*more, out=out)
-        started.append(subprocess.Popen(words, cwd=corpus, preexec_fn=heard, **pipes))
+        started.append(subprocess.Popen(command(*more, out=out), cwd=corpus, **pipes))
         return started[-1]
 
     yield run
