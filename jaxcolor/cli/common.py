@@ -5,10 +5,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from jaxcolor.recipes import known
+
+CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,16 +21,18 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
 
 
-def one_of(names: Iterable[str], what: str):
-    """An argparse type: the name, or a usage error with the nearest one."""
+@dataclass(frozen=True, eq=False)  # argparse hashes it
+class OneOf:
+    """An argparse type: one of these names, or a usage error with the nearest one."""
 
-    def check(text: str) -> str:
+    names: Iterable[str]
+    what: str
+
+    def __call__(self, text: str) -> str:
         try:
-            return known(text, names, what)
+            return known(text, self.names, self.what)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
-
-    return check
 
 
 def number(low: float, high: float, kind: type = float):
@@ -100,13 +105,20 @@ def progress(steps: int | None, title: str, unit: str = " step") -> Iterator[Cal
         yield step
 
 
+def cache_folder() -> Path:
+    """Where compiled programs are kept between runs: JAX's own variable, or the user's folder."""
+    from platformdirs import user_cache_dir
+
+    named = os.environ.get(CACHE)
+    return Path(named) if named else Path(user_cache_dir("jaxcolor")) / "xla"
+
+
 def start_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder."""
     import jax
-    from platformdirs import user_cache_dir
 
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = Path(user_cache_dir("jaxcolor")) / "xla"
+    if CACHE not in os.environ:
+        folder = cache_folder()
         with contextlib.suppress(OSError):  # no home to write to: compile every time
             folder.mkdir(parents=True, exist_ok=True)
             if os.access(folder, os.W_OK | os.X_OK):  # or JAX warns at each program

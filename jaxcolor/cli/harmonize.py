@@ -8,12 +8,12 @@ from jaxcolor.cli.batch_list import fits, outputs_of, pictures_in, plain, replac
 from jaxcolor.cli.batch_manifest import NAME, TODO, Entry
 from jaxcolor.cli.batch_run import conclude
 from jaxcolor.cli.common import (
+    OneOf,
     Parser,
     add_overwrite,
     add_weights,
     check_weights,
     filled_folder,
-    one_of,
 )
 from jaxcolor.cli.common_look import bring_together, is_clip
 from jaxcolor.cli.group import add_group, check_group, joined
@@ -66,7 +66,7 @@ def add(commands, name: str) -> None:
     add_weights(parser, "picture")
     parser.add_argument(
         "--method",
-        type=one_of(HARMONIZING, "method"),
+        type=OneOf(HARMONIZING, "method"),
         default="sliced",
         help="sliced: whole palettes, closest. newton: the same, smoother. gaussian: average, "
         "contrast and colour balance alone; gentlest. mixture: the same for each part of the "
@@ -74,7 +74,7 @@ def add(commands, name: str) -> None:
     )
     add_mixture(parser)
     parser.add_argument(
-        "--space", type=one_of(SPACES, "space"), help=f"colour space: {', '.join(SPACES)}"
+        "--space", type=OneOf(SPACES, "space"), help=f"colour space: {', '.join(SPACES)}"
     )
     add_strength(parser)
     add_finishing(parser)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxcolor.cli.common import Parser, add_overwrite, number, one_of, progress, start_jax
+from jaxcolor.cli.common import OneOf, Parser, add_overwrite, number, progress, start_jax
 from jaxcolor.recipes import LABELS
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
-        type=one_of(LABELS, "kind of labels"),
+        type=OneOf(LABELS, "kind of labels"),
         default="raw",
         metavar="KIND",
         help="raw: the partners' mean, darker the less of a point found one. normalised: their "

@@ -4,7 +4,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from jaxcolor.cli.common import add_overwrite, number, one_of, progress, start_jax
+from jaxcolor.cli.common import OneOf, add_overwrite, number, progress, start_jax
 from jaxcolor.cli.matching import add_finishing, finishing
 from jaxcolor.cli.tables import SQUARES, SUFFIXES, is_hald, size_for, write
 from jaxcolor.image import INTERPOLATIONS
@@ -53,7 +53,7 @@ def _add_apply(actions) -> None:
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where to write")
     parser.add_argument(
         "--interpolation",
-        type=one_of(INTERPOLATIONS, "interpolation"),
+        type=OneOf(INTERPOLATIONS, "interpolation"),
         default="tetrahedral",
         help="tetrahedral (default) or trilinear",
     )

@@ -1,14 +1,18 @@
 """`jaxcolor`: parse, dispatch, and turn every failure into one line."""
 
+import argparse
 import os
 import sys
 import warnings
+from typing import NoReturn
 
 import jaxcolor
 from jaxcolor.cli import (
     batch,
     compare,
+    completion,
     demo,
+    doctor,
     group,
     harmonize,
     labels,
@@ -34,7 +38,19 @@ COMMANDS = {
     "labels": labels,
     "palette": palette,
     "video": video,
+    "doctor": doctor,
+    "completion": completion,
 }
+
+
+class Version(argparse.Action):
+    """jaxcolor's version, JAX's, and where JAX computes."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> NoReturn:
+        import jax
+
+        print(f"jaxcolor {jaxcolor.__version__}, jax {jax.__version__}, {doctor.device()}")
+        parser.exit()
 
 
 def build_parser() -> Parser:
@@ -43,7 +59,9 @@ def build_parser() -> Parser:
         description="Give one picture the colours of another.",
         epilog="jaxcolor COMMAND --help explains a command.",
     )
-    parser.add_argument("--version", action="version", version=f"jaxcolor {jaxcolor.__version__}")
+    parser.add_argument(
+        "--version", action=Version, nargs=0, help="show the versions, and JAX's device, and exit"
+    )
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for name, module in COMMANDS.items():
         module.add(commands, name)
@@ -54,8 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; 0 done, 1 failed with one line on stderr, 2 bad usage."""
     parser = build_parser()
     argv = _check_command(parser, sys.argv[1:] if argv is None else argv)
-    args = parser.parse_args(argv)
     try:
+        args = parser.parse_args(argv)
         if group.wants_workers(args):
             args.check(args)
             return group.supervise(args, argv)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from jaxcolor.cli.common import Parser, number, one_of
+from jaxcolor.cli.common import OneOf, Parser, number
 from jaxcolor.image import GAMUTS, SMOOTHINGS
 from jaxcolor.recipes import DEFAULT_BLUR, DEFAULT_SPACE, DRAWS, MARGINALS, METHODS, SPACES
 from jaxcolor.recipes.looks import DEFAULT_LOOK, LOOKS, Style, style
@@ -28,12 +28,12 @@ def add_matching(parser: argparse.ArgumentParser, *, finish: bool = True) -> Non
 
     Without `finish`, maps of colours alone.
     """
-    parser.add_argument("--look", type=one_of(LOOKS, "look"), help=LOOK_HELP)
-    parser.add_argument("--method", type=one_of(METHODS, "method"), help=METHOD_HELP)
+    parser.add_argument("--look", type=OneOf(LOOKS, "look"), help=LOOK_HELP)
+    parser.add_argument("--method", type=OneOf(METHODS, "method"), help=METHOD_HELP)
     defaults = ", ".join(f"{space} for {method}" for method, space in DEFAULT_SPACE.items())
     parser.add_argument(
         "--space",
-        type=one_of(SPACES, "space"),
+        type=OneOf(SPACES, "space"),
         help=f"colour space to match in: {', '.join(SPACES)}. Pictures are read as sRGB for this, "
         f"whatever their profile (default: {defaults}; reinhard has its own)",
     )
@@ -71,7 +71,7 @@ def add_mixture(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--draw",
-        type=one_of(DRAWS, "draw"),
+        type=OneOf(DRAWS, "draw"),
         help="for mixture, where a colour is of several parts. mean: it goes between their images; "
         "smooth. rand: each pixel goes to one of these by chance; nearer to REFERENCE, and grainy "
         "unless smoothed (default: mean)",
@@ -102,7 +102,7 @@ def add_finishing(parser: argparse.ArgumentParser, *, again: bool = True) -> Non
     """What follows once colours are mapped; `again` where there is something to match them to."""
     parser.add_argument(
         "--smooth",
-        type=one_of(SMOOTHINGS, "smoothing"),
+        type=OneOf(SMOOTHINGS, "smoothing"),
         help="filter of the change, so that it adds no grain, bands or blocks. yaroslavsky: as "
         "even as the source's own colours; keeps those of small things. guided: quicker; tints "
         "small things. regrain: the source's own grain, paler colours. none",
@@ -131,7 +131,7 @@ def add_gamut(parser: argparse.ArgumentParser) -> None:
     """What becomes of colours beyond black and white."""
     parser.add_argument(
         "--gamut",
-        type=one_of(GAMUTS, "gamut mapping"),
+        type=OneOf(GAMUTS, "gamut mapping"),
         help="colours that no screen shows. clip: cut each channel; fade: keep hue and lightness, "
         "give up saturation",
     )
@@ -167,7 +167,7 @@ def add_coupling(parser: argparse.ArgumentParser) -> None:
     """What the optimal-transport methods take, in colour distances of the chosen space."""
     parser.add_argument(
         "--marginal",
-        type=one_of(MARGINALS, "marginal"),
+        type=OneOf(MARGINALS, "marginal"),
         default="balanced",
         help="must every colour find a partner? balanced: yes. kl: less and less beyond --reach; "
         "tv: all within --reach, none beyond; mixed: kl, with tv's bound on what it may cost; "

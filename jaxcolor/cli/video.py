@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxcolor.cli.common import (
+    OneOf,
     add_overwrite,
     add_weights,
     check_weights,
     number,
-    one_of,
     progress,
     start_jax,
 )
@@ -83,7 +83,7 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     """How clips are written."""
     parser.add_argument(
         "--codec",
-        type=one_of(CODECS, "codec"),
+        type=OneOf(CODECS, "codec"),
         default="h264",
         help=f"{', '.join(CODECS)} (default: h264). A clip of 10 bits stays one",
     )

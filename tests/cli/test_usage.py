@@ -135,12 +135,6 @@ def test_help_names_what_there_is(cli):
     assert f"(default: {DEFAULT_LOOK})" in text
 
 
-def test_version(cli):
-    import jaxcolor
-
-    assert cli("--version").out == f"jaxcolor {jaxcolor.__version__}\n"
-
-
 def test_help_and_usage_errors_do_not_load_jax():
     """A process of its own, for here jax is loaded already."""
     program = """
