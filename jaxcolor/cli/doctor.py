@@ -5,7 +5,6 @@ import os
 import platform
 import shutil
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import jaxcolor
@@ -54,6 +53,8 @@ def run(args: argparse.Namespace) -> None:
 
 def release(package: str) -> str | None:
     """The version of a package, None where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:
