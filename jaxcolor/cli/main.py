@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 import warnings
-from functools import partial
 from typing import NoReturn
 
 import jaxcolor
@@ -59,7 +58,6 @@ def build_parser() -> Parser:
         prog="jaxcolor",
         description="Give one picture the colours of another.",
         epilog="jaxcolor COMMAND --help explains a command.",
-        formatter_class=partial(argparse.HelpFormatter, max_help_position=16),
     )
     parser.add_argument(
         "--version", action=Version, nargs=0, help="show the versions, and JAX's device, and exit"
