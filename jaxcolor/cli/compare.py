@@ -18,7 +18,7 @@ from jaxcolor.cli.common import (
 )
 from jaxcolor.cli.matching import add_coupling, add_mixture, mixing, relaxation
 from jaxcolor.recipes import METHODS
-from jaxcolor.recipes.figures import MEASURES, UNTOUCHED, means
+from jaxcolor.recipes.figures import FIGURES, UNTOUCHED, means
 from jaxcolor.recipes.looks import LOOKS, Style
 from jaxcolor.recipes.relaxation import Relaxation
 
@@ -241,7 +241,7 @@ def _tell(args: argparse.Namespace, pairs: list[Pair], sections: list) -> None:
 
 def _table(rows: list[dict]) -> list[str]:
     """What fits a terminal, in lines."""
-    columns = {name: MEASURES[name] for name in ("sw2", "ssim", "tv", "seconds")}
+    columns = {name: FIGURES[name] for name in ("sw2", "ssim", "tv", "seconds")}
     wide = max([9, *(len(row["method"]) for row in rows)]) + 2
     heads = "".join(f"{one.heading:>9}" for one in columns.values())
     lines = [f"{'method':<{wide}}{'space':<12}{heads}"]

@@ -88,7 +88,7 @@ def _apply_table(table: Packed, pixels: Pixels, out: np.ndarray) -> None:
 
 
 def _apply_by_color(color_map: ColorMap, pixels: Pixels, out: np.ndarray) -> None:
-    keys, place = pixels.palette.keys, pixels.palette.place
+    keys, place = pixels.distinct.keys, pixels.distinct.place
     rgbx = np.zeros((len(keys), 4), np.uint8)
     rgbx[:, :3] = from_float(evaluate(color_map, unpack(keys) / np.float32(255)), out.dtype)
     mapped = rgbx.view(np.uint32)[:, 0]

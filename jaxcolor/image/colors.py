@@ -24,8 +24,8 @@ DEEP_ROWS = 1 << 20  # rows of a 16-bit or float picture that are looked at for 
 
 
 def tally(pixels: Pixels) -> np.ndarray:
-    """How much of the picture, alpha and mask counted in, has each palette colour (float64)."""
-    keys, places = pixels.palette.keys, pixels.palette.place
+    """How much of the picture, alpha and mask counted in, has each distinct colour (float64)."""
+    keys, places = pixels.distinct.keys, pixels.distinct.place
 
     total = np.zeros(len(keys))
     lock = threading.Lock()
@@ -68,7 +68,7 @@ def chunks(pixels: Pixels, neutral: bool = False) -> Iterator[tuple[np.ndarray, 
         neutral: give each colour's grey instead (for a grey source).
     """
     if pixels.color.dtype == np.uint8:
-        pairs = [(unpack(pixels.palette.keys) / np.float32(255), tally(pixels))]
+        pairs = [(unpack(pixels.distinct.keys) / np.float32(255), tally(pixels))]
     else:
         pairs = ((pixels.values(rows), _mass(pixels, rows)) for rows in pixels.tiles(4 * BLOCK))
     for values, mass in pairs:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Palette:
+class Distinct:
     """The distinct colours of an 8-bit picture, transparent ones included.
 
     Attributes:
@@ -92,8 +92,8 @@ class Pixels:
         return [slice(i, min(i + rows, len(self))) for i in range(0, len(self), rows)]
 
     @cached_property
-    def palette(self) -> Palette:
-        """Of an 8-bit picture; a fit and an apply share it."""
+    def distinct(self) -> Distinct:
+        """Of an 8-bit picture; a fit and an apply share them."""
         place = np.empty(len(self), np.int32)
         packed = place.view("<u4")
 
@@ -112,7 +112,7 @@ class Pixels:
                 _SEEN[:] = False
             _INDEX[keys] = np.arange(len(keys), dtype=np.int32)
             each(look_up, self.tiles(BLOCK))
-        return Palette(keys, place)
+        return Distinct(keys, place)
 
 
 def view(

@@ -37,8 +37,8 @@ class Scale(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Raster:
-    """Rows (N, c) of a raster, and which of them (N,) hold something in every band."""
+class Rows:
+    """Those (N, c) of a raster, and which of them (N,) hold something in every band."""
 
     rows: np.ndarray
     valid: np.ndarray
@@ -84,16 +84,16 @@ def transfer(
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must be within 0..1, got {strength}")
     Relaxation(blur=blur).check(method)
-    own = _raster(source, nodata, "source")
-    goal = _raster(reference, nodata if reference_nodata is None else reference_nodata, "reference")
+    own = _rows(source, nodata, "source")
+    goal = _rows(reference, nodata if reference_nodata is None else reference_nodata, "reference")
     if own.rows.shape[1] != goal.rows.shape[1]:
         raise ValueError(
             f"both need as many bands: source has {own.rows.shape[1]}, "
             f"reference {goal.rows.shape[1]}"
         )
     key = jax.random.key(0) if key is None else key
-    color_map, scale = _fitted(own, goal, method, BLUR.get(method, 0.0) if blur is None else blur,
-                               key)  # fmt: skip
+    blur = BLUR.get(method, 0.0) if blur is None else blur
+    color_map, scale = _fitted(own, goal, method, blur, key)
     result = np.array(own.rows)
     each(
         lambda rows: _apply(color_map, scale, own, rows, strength, nodata, result),
@@ -102,7 +102,7 @@ def transfer(
     return result.reshape(np.shape(source))
 
 
-def _raster(image: ArrayLike, nodata: float | None, name: str) -> Raster:
+def _rows(image: ArrayLike, nodata: float | None, name: str) -> Rows:
     array = np.asarray(image)
     if array.ndim not in (2, 3) or array.size == 0:
         raise ValueError(f"{name}: expected an array (H, W, c) or (H, W), got shape {array.shape}")
@@ -116,12 +116,10 @@ def _raster(image: ArrayLike, nodata: float | None, name: str) -> Raster:
         valid = valid & np.all(rows != nodata, axis=1)
     if not valid.any():
         raise ValueError(f"{name}: no pixel holds a value in every band; nodata is {nodata}")
-    return Raster(rows, np.asarray(valid))
+    return Rows(rows, np.asarray(valid))
 
 
-def _fitted(
-    own: Raster, goal: Raster, method: str, blur: float, key: Array
-) -> tuple[ColorMap, Scale]:
+def _fitted(own: Rows, goal: Rows, method: str, blur: float, key: Array) -> tuple[ColorMap, Scale]:
     """The map between standardised bands, and what standardises them."""
     size = POINTS if method in COUPLED else SAMPLE
     keys = jax.random.split(key, 3)
@@ -140,7 +138,7 @@ def _fitted(
     return couple(method, mu, nu, Relaxation(), blur), scale
 
 
-def _sampled(raster: Raster, size: int, key: Array) -> np.ndarray:
+def _sampled(raster: Rows, size: int, key: Array) -> np.ndarray:
     """(n, c) float64 at most so many of the rows that hold something."""
     found = np.flatnonzero(raster.valid)
     if len(found) > size:
@@ -154,7 +152,7 @@ def _measure(rows: np.ndarray, scale: Scale, size: int) -> Measure:
     return pad(point_cloud(((rows - scale.middle) / scale.spread).astype(np.float32)), size)
 
 
-def _moments(raster: Raster, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
+def _moments(raster: Rows, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
     """Mean (c,) and covariance (c, c) of all standardised pixels that hold something, float64."""
     count = raster.rows.shape[1]
     sums, products = np.zeros(count), np.zeros((count, count))
@@ -176,7 +174,7 @@ def _call(color_map: ColorMap, points: Array) -> Array:
 def _apply(
     color_map: ColorMap,
     scale: Scale,
-    own: Raster,
+    own: Rows,
     rows: slice,
     strength: float,
     nodata: float | None,

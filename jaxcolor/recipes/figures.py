@@ -16,8 +16,8 @@ DIRECTIONS = {
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A column of figures.
+class Figure:
+    """What a column of figures says.
 
     Attributes:
         heading: its short name.
@@ -35,7 +35,7 @@ class Measure:
         """How far from the best, for sorting; None where there is no number.
 
         Example:
-            >>> MEASURES["tv"].rank(0.75), MEASURES["ssim"].rank(0.75), MEASURES["ssim"].rank(None)
+            >>> FIGURES["tv"].rank(0.75), FIGURES["ssim"].rank(0.75), FIGURES["ssim"].rank(None)
             (0.25, -0.75, None)
         """
         if not isinstance(value, int | float):
@@ -47,7 +47,7 @@ class Measure:
         """A figure as text.
 
         Example:
-            >>> MEASURES["sw2"].show(0.1), MEASURES["blockiness"].show(-1e-9)
+            >>> FIGURES["sw2"].show(0.1), FIGURES["blockiness"].show(-1e-9)
             ('0.1000', '0.0000')
         """
         if isinstance(value, int | float):
@@ -55,44 +55,44 @@ class Measure:
         return "\N{EN DASH}" if value is None else str(value)
 
 
-MEASURES = {
-    "sw2": Measure("SW2", "sliced Wasserstein distance of the colours to the reference's", "low"),
-    "w2": Measure(
+FIGURES = {
+    "sw2": Figure("SW2", "sliced Wasserstein distance of the colours to the reference's", "low"),
+    "w2": Figure(
         "W2",
         "Wasserstein distance of 1,000 pixels to 1,000 of the reference; the draw alone gives .05",
         "low",
     ),
-    "bures": Measure("Bures", "distance of mean and covariance to the reference's", "low"),
-    "ssim": Measure("SSIM", "how much of the source's structure of lightness is kept", "high", 3),
-    "gradient": Measure("gradient", "correlation of edges with those of the source", "high", 3),
-    "tv": Measure("TV", "total variation, as a multiple of the source's", "one", 3),
-    "noise": Measure("noise", "grain where the source is flat, as a multiple of its own", "one", 3),
-    "banding": Measure("banding", "share of smooth gradients that became steps", "zero"),
-    "blockiness": Measure("blockiness", "what the edges of JPEG blocks gained in height", "zero"),
-    "clipped": Measure("clipped", "share of pixels newly at an end of the scale", "low"),
-    "delta_e": Measure(
+    "bures": Figure("Bures", "distance of mean and covariance to the reference's", "low"),
+    "ssim": Figure("SSIM", "how much of the source's structure of lightness is kept", "high", 3),
+    "gradient": Figure("gradient", "correlation of edges with those of the source", "high", 3),
+    "tv": Figure("TV", "total variation, as a multiple of the source's", "one", 3),
+    "noise": Figure("noise", "grain where the source is flat, as a multiple of its own", "one", 3),
+    "banding": Figure("banding", "share of smooth gradients that became steps", "zero"),
+    "blockiness": Figure("blockiness", "what the edges of JPEG blocks gained in height", "zero"),
+    "clipped": Figure("clipped", "share of pixels newly at an end of the scale", "low"),
+    "delta_e": Figure(
         "\N{GREEK CAPITAL LETTER DELTA}E",
         "how far colours went (mean CIEDE2000 to the source)",
         "",
         2,
     ),
-    "seconds": Measure("seconds", "time of a run, once compiled", "low", 3),
+    "seconds": Figure("seconds", "time of a run, once compiled", "low", 3),
 }
 
 
-def measure(name: str) -> Measure:
+def figure(name: str) -> Figure:
     """Of that name; one that is not known here is its name and its figures."""
-    return MEASURES.get(name, Measure(name))
+    return FIGURES.get(name, Figure(name))
 
 
 def ranks(row: dict) -> dict:
-    """`Measure.rank` of each figure.
+    """`Figure.rank` of each.
 
     Example:
         >>> ranks({"method": "exact", "ssim": 0.75})
         {'method': None, 'ssim': -0.75}
     """
-    return {name: measure(name).rank(value) for name, value in row.items()}
+    return {name: figure(name).rank(value) for name, value in row.items()}
 
 
 def means(rows: Sequence[dict], groups: Sequence[str]) -> list[dict]:

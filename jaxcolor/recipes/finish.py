@@ -144,10 +144,10 @@ def _mapped(color_map: maps.ColorMap, picture: Pixels, spread: bool = False) -> 
     result = np.empty((*picture.shape[:2], channels), np.float32)
     rows = result.reshape(-1, channels)
     if picture.color.dtype == np.uint8 and not spread:
-        table = evaluate(color_map, unpack(picture.palette.keys) / np.float32(255))[:, :channels]
+        table = evaluate(color_map, unpack(picture.distinct.keys) / np.float32(255))[:, :channels]
 
         def look_up(part: slice) -> None:
-            rows[part] = table[picture.palette.place[part]]
+            rows[part] = table[picture.distinct.place[part]]
 
         each(look_up, picture.tiles(BLOCK))
     else:

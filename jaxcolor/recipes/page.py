@@ -12,18 +12,18 @@ import numpy as np
 from PIL import Image
 
 import jaxcolor
-from jaxcolor.image.metrics import as_rgb
 from jaxcolor.recipes.compare import Result
 from jaxcolor.recipes.figures import (
     DIRECTIONS,
-    MEASURES,
+    FIGURES,
     UNTOUCHED,
-    Measure,
+    Figure,
+    figure,
     means,
-    measure,
     ranks,
 )
 from jaxcolor.recipes.looks import DEFAULT_LOOK
+from jaxcolor.recipes.sheet import picked
 
 SIDE, TINY = 1200, 256  # pixels: the longest side of a picture; up to which it is a PNG
 ROOMY = 8  # pairs that a page holds at full size
@@ -151,7 +151,7 @@ def page(sections: Sequence[Section]) -> str:
         sections="\n".join(parts),
         measures="\n".join(
             f"<dt>{one.heading}</dt><dd>{escape(_explained(one))}</dd>"
-            for name, one in MEASURES.items()
+            for name, one in FIGURES.items()
             if name in names
         ),
         note="Figures are those of the pictures themselves; this page shows reduced copies. Made "
@@ -185,9 +185,7 @@ def _summary(sections: Sequence[Section]) -> str:
 
 
 def _picture(pixels: np.ndarray, alt: str, profile: bytes | None, longest: int) -> str:
-    step = max(1, max(pixels.shape[:2]) // (4 * longest))  # first a coarse pick: bounded memory
-    small = np.rint(as_rgb(pixels[::step, ::step]) * 255).astype(np.uint8)
-    picture, file = Image.fromarray(small), io.BytesIO()
+    picture, file = picked(pixels, longest), io.BytesIO()
     picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     if max(picture.size) <= TINY:
         kind, options = "PNG", {}
@@ -203,7 +201,7 @@ def _picture(pixels: np.ndarray, alt: str, profile: bytes | None, longest: int) 
 
 def _cell(title: str, picture: str, row: dict, choice: str = "") -> str:
     told = " &middot; ".join(
-        f"{MEASURES[name].heading}&nbsp;{MEASURES[name].show(row[name])}"
+        f"{FIGURES[name].heading}&nbsp;{FIGURES[name].show(row[name])}"
         for name in ("sw2", "ssim")
         if name in row
     )
@@ -217,16 +215,16 @@ def _cell(title: str, picture: str, row: dict, choice: str = "") -> str:
 def _table(rows: Sequence[dict], far: Sequence[dict], caption: str) -> str:
     """Figures, with the best of each column marked where they differ; `far` are their ranks."""
     found = dict.fromkeys(name for row in rows for name in row if name not in ("method", "space"))
-    names = sorted(found, key=lambda name: [*MEASURES, name].index(name))
+    names = sorted(found, key=lambda name: [*FIGURES, name].index(name))
     best = {}
     for name in names:
         known = {
-            round(rank[name], measure(name).digits)
+            round(rank[name], figure(name).digits)
             for row, rank in zip(rows, far, strict=True)
             if row["method"] != UNTOUCHED and rank.get(name) is not None
         }
-        best[name] = min(known) if measure(name).better and len(known) > 1 else None
-    heads = [_head(Measure("method")), *(_head(measure(name)) for name in names)]
+        best[name] = min(known) if figure(name).better and len(known) > 1 else None
+    heads = [_head(Figure("method")), *(_head(figure(name)) for name in names)]
     body = [_row(k, row, rank, best) for k, (row, rank) in enumerate(zip(rows, far, strict=True))]
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">\n<table>\n'
@@ -235,11 +233,11 @@ def _table(rows: Sequence[dict], far: Sequence[dict], caption: str) -> str:
     )
 
 
-def _explained(one: Measure) -> str:
+def _explained(one: Figure) -> str:
     return f"{one.says}; {DIRECTIONS[one.better][1]}"
 
 
-def _head(one: Measure) -> str:
+def _head(one: Figure) -> str:
     hint = f' title="{escape(_explained(one))}"' if one.says else ""
     return (
         f'<th scope="col" data-better="{one.better}"{hint}><button type="button">'
@@ -253,7 +251,7 @@ def _row(k: int, row: dict, rank: dict, best: dict) -> str:
     space = f" <small>{escape(row['space'])}</small>" if row.get("space") else ""
     cells = [f'<th scope="row" data-rank="{k}">{escape(row["method"])}{space}</th>']
     for name in best:
-        one, place = measure(name), rank.get(name)
+        one, place = figure(name), rank.get(name)
         mark = not untouched and place is not None and round(place, one.digits) == best[name]
         kind = ' class="best"' if mark else ""
         told = '<span class="unseen"> best</span>' if mark else ""

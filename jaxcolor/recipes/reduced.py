@@ -47,8 +47,8 @@ def reduced(picture: files.Picture, size: int, name: str = "picture") -> Reduced
     """
     pixels = picture.view(name=name)
     whole = slice(0, len(pixels))
-    if pixels.color.dtype == np.uint8 and len(pixels.palette.keys) <= size:
-        color, mass = unpack(pixels.palette.keys), colors.tally(pixels)
+    if pixels.color.dtype == np.uint8 and len(pixels.distinct.keys) <= size:
+        color, mass = unpack(pixels.distinct.keys), colors.tally(pixels)
     elif pixels.color.dtype != np.uint8 and len(pixels) <= size:
         weight = pixels.weight(whole)
         color, mass = pixels.rgb(whole), np.ones(len(pixels)) if weight is None else weight

@@ -64,9 +64,18 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
         >>> thumbnail(thumbnail(np.zeros((3000, 2000), np.uint8))).shape
         (480, 320, 3)
     """
-    step = max(1, max(pixels.shape[:2]) // (4 * CELL))  # first a coarse pick: bounded memory
-    small = np.rint(as_rgb(pixels[::step, ::step]) * 255).astype(np.uint8)
-    picture = Image.fromarray(small)
+    picture = picked(pixels, CELL)
     scale = CELL / max(picture.size)
     width, height = (max(1, round(n * scale)) for n in picture.size)
     return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def picked(pixels: np.ndarray, side: int) -> Image.Image:
+    """Every few pixels of a picture that is soon to be reduced to a side: bounded memory.
+
+    Example:
+        >>> picked(np.zeros((3000, 2000), np.uint8), 100).size
+        (286, 429)
+    """
+    step = max(1, max(pixels.shape[:2]) // (4 * side))
+    return Image.fromarray(np.rint(as_rgb(pixels[::step, ::step]) * 255).astype(np.uint8))

@@ -34,7 +34,7 @@ def test_counts_agree_with_numpy():
     image = RNG.integers(0, 7, (1201, 900, 3)).astype(np.uint8)  # more rows than one block
     view = pixels.view(image)
     expected, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
-    np.testing.assert_array_equal(keys.unpack(view.palette.keys), expected)
+    np.testing.assert_array_equal(keys.unpack(view.distinct.keys), expected)
     np.testing.assert_array_equal(colors.tally(view), counts)
 
 

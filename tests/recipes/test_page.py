@@ -14,7 +14,7 @@ from image.profiles import display_p3
 from PIL import Image
 
 from jaxcolor.recipes.compare import Result
-from jaxcolor.recipes.figures import MEASURES, UNTOUCHED
+from jaxcolor.recipes.figures import FIGURES, UNTOUCHED
 from jaxcolor.recipes.page import failure, page, section
 from jaxcolor.recipes.score import report, score
 
@@ -160,9 +160,9 @@ def test_table_has_every_figure_and_marks_the_best(one):
     assert list(table) == [UNTOUCHED, "first", "second"]
     for result in found:
         for name, value in result.as_dict().items():
-            if name in MEASURES:
-                told = table[result.method][MEASURES[name].heading][1]
-                assert told.removesuffix(" best") == MEASURES[name].show(value)
+            if name in FIGURES:
+                told = table[result.method][FIGURES[name].heading][1]
+                assert told.removesuffix(" best") == FIGURES[name].show(value)
     for name, wins in {"SW2": min, "SSIM": max, "seconds": None, "ΔE": None}.items():
         texts = {method: float(row[name][1].split()[0]) for method, row in table.items()}
         del texts[UNTOUCHED]
@@ -229,7 +229,7 @@ def test_means_of_many_pairs_are_judged_by_their_distance_to_the_best(photograph
 def test_every_heading_says_what_it_is_and_what_is_better(one):
     read = Reader(page([one[2]]))
     heads = [attrs for attrs, _ in read.all("th") if attrs["scope"] == "col"]
-    assert len(heads) == 1 + len(MEASURES)
+    assert len(heads) == 1 + len(FIGURES)
     for head in heads[1:]:
         assert re.search("; (lower is better|higher is better|[01] is best|neither .*)$",
                          head["title"])  # fmt: skip

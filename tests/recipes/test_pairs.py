@@ -64,10 +64,10 @@ def counted(monkeypatch, place, name):
 
 
 def test_each_is_read_and_reduced_once(shots, monkeypatch):
-    read, palettes = counted(monkeypatch, files, "read"), counted(monkeypatch, pixels, "Palette")
+    read, reduced = counted(monkeypatch, files, "read"), counted(monkeypatch, pixels, "Distinct")
     chosen = partial(jaxcolor.transfer, method="sliced")
     list(transfer_pairs(ordered_pairs(shots[:1] + shots[3:]) * 3, chosen))
-    assert (len(read), len(palettes)) == (2, 2)
+    assert (len(read), len(reduced)) == (2, 2)
 
 
 def test_the_album_keeps_the_last_used(shots, monkeypatch):
