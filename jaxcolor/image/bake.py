@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike
 from jaxcolor.image.colors import chunks, sample
 from jaxcolor.image.cube import LONGEST, UNIT
 from jaxcolor.image.lut import Curves, Lut
-from jaxcolor.image.metrics import ciede2000
+from jaxcolor.image.metrics import ciede2000_of_rgb
 from jaxcolor.image.pixels import TILE, Pixels, each, evaluate, view
-from jaxcolor.image.spaces import Lab
 from jaxcolor.lattice import corners
 from jaxcolor.maps import ColorMap
 
@@ -223,15 +222,9 @@ def bake_error(lut: ColorMap, color_map: ColorMap, image: ArrayLike | Pixels) ->
 
 
 def _furthest(a: np.ndarray, b: np.ndarray) -> float:
-    """The greatest CIEDE2000 between encoded colours (n, 3), in tiles of one compiled shape."""
+    """The greatest CIEDE2000 between encoded colours (n, 3)."""
 
     def one(rows: slice) -> float:
-        tiles = [np.zeros((TILE, 3), a.dtype) for _ in (a, b)]
-        for tile, colors in zip(tiles, (a[rows], b[rows]), strict=True):
-            tile[: len(colors)] = colors
-        return float(_ciede2000(*tiles).max())
+        return float(ciede2000_of_rgb(a[rows], b[rows]).max())
 
     return max(each(one, [slice(i, i + TILE) for i in range(0, len(a), TILE)]))
-
-
-_ciede2000 = jax.jit(lambda a, b: ciede2000(Lab().encode(a), Lab().encode(b)))

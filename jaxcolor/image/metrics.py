@@ -246,7 +246,18 @@ def ciede2000(a: Array, b: Array) -> Array:
     return jnp.sqrt(jnp.maximum(d_light**2 + d_chroma**2 + d_hue**2 + cross, 0))
 
 
-_ciede2000_of_rgb = jax.jit(lambda a, b: ciede2000(Lab().encode(a), Lab().encode(b)))
+_of_rgb = jax.jit(lambda a, b: ciede2000(Lab().encode(a), Lab().encode(b)))
+
+
+def ciede2000_of_rgb(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n,) `ciede2000` between encoded colours (n, 3), n <= TILE: one compiled shape.
+
+    Example:
+        >>> ciede2000_of_rgb(np.zeros((2, 3)), np.array([[0, 0, 0], [1, 1, 1]])).round()
+        array([  0., 100.], dtype=float32)
+    """
+    tiles = (np.pad(colors, [(0, TILE - len(colors)), (0, 0)]) for colors in (a, b))
+    return np.asarray(_of_rgb(*tiles))[: len(a)]
 
 
 def delta_e(source: ArrayLike, result: ArrayLike) -> float:
@@ -264,10 +275,8 @@ def delta_e(source: ArrayLike, result: ArrayLike) -> float:
     count = lines[0].shape[1]
 
     def total(part: slice) -> float:
-        tiles = [as_rgb(line[:, part])[0] for line in lines]
-        rows = len(tiles[0])
-        tiles = [np.pad(tile, [(0, TILE - rows), (0, 0)]) for tile in tiles]
-        return float(np.asarray(_ciede2000_of_rgb(*tiles))[:rows].sum(dtype=np.float64))
+        both = (as_rgb(line[:, part])[0] for line in lines)
+        return float(ciede2000_of_rgb(*both).sum(dtype=np.float64))
 
     return sum(each(total, [slice(i, i + TILE) for i in range(0, count, TILE)])) / count
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxcolor.image.curve import delinearize, linearize
+
 if TYPE_CHECKING:
     from jaxcolor.image.pixels import Pixels
 
@@ -113,17 +115,3 @@ def _colors(pixels: np.ndarray, curve) -> np.ndarray:
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         return np.dstack([curve(pixels[..., :-1]), pixels[..., -1]])
     return curve(pixels)
-
-
-def linearize(values: np.ndarray) -> np.ndarray:
-    """Encoded sRGB to linear light; odd in its argument, so defined below 0 and above 1."""
-    size = np.abs(values)
-    light = ((np.maximum(size, 0.04045) + 0.055) / 1.055) ** 2.4
-    return np.where(size <= 0.04045, values / 12.92, np.copysign(light, values))
-
-
-def delinearize(light: np.ndarray) -> np.ndarray:
-    """Linear light to encoded sRGB: the inverse of `linearize`."""
-    size = np.abs(light)
-    values = 1.055 * np.maximum(size, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(size <= 0.0031308, light * 12.92, np.copysign(values, light))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxcolor.image.curve import delinearize, linearize
 from jaxcolor.maps import HIGHEST, Space
 from jaxcolor.tree import pytree, static
 
@@ -53,25 +54,6 @@ _RUDERMAN = np.diag([3**-0.5, 6**-0.5, 2**-0.5]) @ [[1, 1, 1], [1, 1, -2], [1, -
 def _mix(matrix: np.ndarray, x: Array) -> Array:
     """x (n, 3) times matrix^T, in x's dtype."""
     return jnp.matmul(x, jnp.asarray(matrix.T, x.dtype), precision=HIGHEST)
-
-
-def linearize(rgb: Array) -> Array:
-    """Encoded sRGB to linear light; odd in its argument, so defined below 0 and above 1.
-
-    Example:
-        >>> round(float(linearize(jnp.array(0.5))), 4)
-        0.214
-    """
-    size = jnp.abs(rgb)
-    curve = ((jnp.maximum(size, 0.04045) + 0.055) / 1.055) ** 2.4
-    return jnp.where(size <= 0.04045, rgb / 12.92, jnp.sign(rgb) * curve)
-
-
-def delinearize(light: Array) -> Array:
-    """Linear light to encoded sRGB: the inverse of `linearize`."""
-    size = jnp.abs(light)
-    curve = 1.055 * jnp.maximum(size, 0.0031308) ** (1 / 2.4) - 0.055
-    return jnp.where(size <= 0.0031308, light * 12.92, jnp.sign(light) * curve)
 
 
 def luminance(rgb: Array) -> Array:

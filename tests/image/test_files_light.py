@@ -8,8 +8,8 @@ from image.profiles import display_p3
 from image.samples import SHAPES, noise, ramp, same
 
 from jaxcolor.image import files
+from jaxcolor.image.curve import delinearize, linearize
 from jaxcolor.image.files import Picture
-from jaxcolor.image.picture import delinearize, linearize
 
 
 def light(shape, seed=0, half=False):
