@@ -1,9 +1,7 @@
 """Linear filters of a displacement, with weights that follow the edges of a guide."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +9,13 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
-from jaxcolor.image.pixels import each, full_scale, to_float
+from jaxcolor.image.cells import as_planes, assembled, pooled, window
 
 # the widest half-width of a window, in cells of step x step pixels
 BOX_REACH, RANGE_REACH = 12, 5
 BOX_SIDE, RANGE_SIDE = 128, 96  # cells along each side of a tile: one compiled shape
 BOX_BORDER = 2 * BOX_REACH + 1  # two boxes, and the neighbour to interpolate to
 TINY = 1e-20
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -138,24 +134,24 @@ def check(u: np.ndarray, v: np.ndarray) -> None:
 
 def _guided(kernel: Guided, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     step = -(-kernel.radius // BOX_REACH)
-    cells = _cells(u, v, step, moments=True)
+    cells = pooled(u, v, step, moments=True)
     profile = _profile(kernel, step, BOX_REACH)
     side = BOX_SIDE + 2 * BOX_BORDER
 
     def prepare(top: int, left: int) -> Array:
-        block = _block(cells, top - BOX_BORDER, left - BOX_BORDER, side)
-        return _coefficients(block, profile, kernel.epsilon)
+        around = window(cells, top - BOX_BORDER, left - BOX_BORDER, side)
+        return _coefficients(around, profile, kernel.epsilon)
 
     def finish(coefficients: Array, here: tuple, offsets: tuple) -> Array:
-        return _affine(coefficients, _pixels(u[here], BOX_SIDE), *offsets)
+        return _affine(coefficients, as_planes(u[here], BOX_SIDE), *offsets)
 
-    return _assembled(u.shape, step, BOX_SIDE, prepare, finish)
+    return assembled(u.shape, step, BOX_SIDE, prepare, finish)
 
 
 def _ranged(kernel: Ranged, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """All passes but the last over cells, each as one pixel; the last for the pixels themselves."""
     step, channels = -(-kernel.radius // RANGE_REACH), u.shape[2]
-    cells = _cells(u, v, step)
+    cells = pooled(u, v, step)
     for _ in range(kernel.passes - 1 if isinstance(kernel, Yaroslavsky) else 0):
         guide, field = (np.moveaxis(cells[k : k + channels], 0, -1) for k in (0, channels))
         passed = _ranged_pass(kernel, cells, step, guide, field, 1)
@@ -172,39 +168,14 @@ def _ranged_pass(
     own = 0.0 if fine == 1 else fine**-2.0  # with one pixel a cell, its cell is itself
 
     def prepare(top: int, left: int) -> np.ndarray:
-        return _block(cells, top - RANGE_REACH, left - RANGE_REACH, RANGE_SIDE + 2 * RANGE_REACH)
+        return window(cells, top - RANGE_REACH, left - RANGE_REACH, RANGE_SIDE + 2 * RANGE_REACH)
 
     def finish(block: np.ndarray, here: tuple, offsets: tuple) -> Array:
         profiles = (_profile(kernel, step, RANGE_REACH, offset) for offset in offsets)
-        pixels = (_pixels(image[here], RANGE_SIDE) for image in (u, v))
+        pixels = (as_planes(image[here], RANGE_SIDE) for image in (u, v))
         return _range_mean(block, *pixels, *profiles, reach, sharpness, own)
 
-    return _assembled(u.shape, fine, RANGE_SIDE, prepare, finish)
-
-
-def _cells(u: np.ndarray, v: np.ndarray, step: int, moments: bool = False) -> np.ndarray:
-    """(k, h, w): means of u and v over cells, var u and cov(u, v) if asked, the share inside."""
-    height, width, channels = u.shape
-    counts = [np.diff(np.arange(0, n + step, step).clip(max=n)) for n in (height, width)]
-    shape = len(counts[0]), len(counts[1])
-    cells = np.empty((channels * (4 if moments else 2) + 1, *shape), np.float32)
-    cells[-1] = np.multiply.outer(*counts) / step**2
-    starts = np.arange(0, width, step)
-
-    def one(rows: slice) -> None:
-        lines = slice(rows.start * step, rows.stop * step)
-        a, b = to_float(u[lines], cells.dtype), v[lines]
-        share = cells[-1, rows.start] * step**2
-        means = [
-            (np.add.reduceat(part.sum(0), starts, axis=0).T / share)
-            for part in ((a, b, a * a, a * b) if moments else (a, b))
-        ]
-        if moments:
-            means[2:] = means[2] - means[0] ** 2, means[3] - means[0] * means[1]
-        cells[:-1, rows.start] = np.concatenate(means)
-
-    each(one, [slice(k, k + 1) for k in range(shape[0])])
-    return cells
+    return assembled(u.shape, fine, RANGE_SIDE, prepare, finish)
 
 
 def _profile(kernel: Kernel, step: int, reach: int, offset: float = 0.0) -> np.ndarray:
@@ -217,56 +188,6 @@ def _profile(kernel: Kernel, step: int, reach: int, offset: float = 0.0) -> np.n
     if isinstance(kernel, Bilateral):
         weight *= np.exp(-2 * (place * step / kernel.radius) ** 2)
     return weight.astype(np.float32)
-
-
-def _assembled(
-    shape: tuple[int, ...],
-    fine: int,
-    side: int,
-    prepare: Callable[[int, int], T],
-    finish: Callable[[T, tuple, tuple], Array],
-) -> np.ndarray:
-    """A picture (H, W, c) from tiles of side x side cells of fine x fine pixels.
-
-    Within a tile the pixels at one place in their cells go together, side x side of them: so one
-    shape serves every `fine`.
-    """
-    result = np.empty(shape, np.float32)
-    down, across = (-(-n // (fine * side)) for n in shape[:2])
-    offsets = [(k + 0.5) / fine - 0.5 for k in range(fine)]
-
-    def one(tile: slice) -> None:
-        top, left = (side * k for k in divmod(tile.start, across))
-        ready = prepare(top, left)
-        for y, x in np.ndindex(fine, fine):
-            here = tuple(
-                slice(fine * k + place, fine * (k + side), fine)
-                for k, place in ((top, y), (left, x))
-            )
-            part = result[here]
-            if part.size:
-                done = np.asarray(finish(ready, here, (offsets[y], offsets[x])))
-                part[:] = np.moveaxis(done, 0, -1)[: part.shape[0], : part.shape[1]]
-
-    each(one, [slice(k, k + 1) for k in range(down * across)])
-    return result
-
-
-def _block(cells: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
-    """(k, side, side) of the cells from (top, left) on, 0 outside."""
-    block = np.zeros((len(cells), side, side), np.float32)
-    part = cells[:, max(top, 0) : top + side, max(left, 0) : left + side]
-    y, x = max(-top, 0), max(-left, 0)
-    block[:, y : y + part.shape[1], x : x + part.shape[2]] = part
-    return block
-
-
-def _pixels(part: np.ndarray, side: int) -> np.ndarray:
-    """(c, side, side) float32, full scale = 1, of at most side x side pixels (h, w, c)."""
-    planes = np.zeros((part.shape[2], side, side), np.float32)
-    planes[:, : part.shape[0], : part.shape[1]] = np.moveaxis(part, -1, 0)
-    planes /= np.float32(full_scale(part.dtype))
-    return planes
 
 
 @jax.jit
