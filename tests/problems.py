@@ -1,5 +1,6 @@
 """Problems that carry their answer: measures with the map, or the value, that is known."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -156,3 +157,9 @@ def violation(
         ideal = weights[some] * np.exp((after - hard) / epsilon)
         total += np.abs(now[some] - ideal).sum()
     return total / scale
+
+
+def compiled_megabytes(function, *arguments) -> float:
+    """What a compiled program takes beside its arguments and results."""
+    analysis = jax.jit(function).lower(*arguments).compile().memory_analysis()
+    return analysis.temp_size_in_bytes / 2**20

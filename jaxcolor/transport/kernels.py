@@ -310,9 +310,12 @@ class Streamed:
         return by_blocks(block, (self.kernel.x, self.normaliser), self.kernel.shape[1])
 
     def _backward(self, u: Array) -> Array:
+        @jax.checkpoint  # or reverse mode would keep the softmax of all blocks
+        def part(x, normaliser, u):
+            return jnp.matmul(u, self._softmax(x, normaliser), precision=HIGHEST)
+
         def add(total, rows):
-            x, normaliser, u = rows
-            return total + jnp.matmul(u, self._softmax(x, normaliser), precision=HIGHEST), None
+            return total + part(*rows), None
 
         n, m = self.kernel.shape
         size = _rows_at_once(m)

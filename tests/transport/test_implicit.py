@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from jaxcolor.iterate import Status
-from jaxcolor.transport import newton, sinkhorn
+from jaxcolor.transport import implicit, kernels, newton, sinkhorn
 from jaxcolor.transport.coupling import Entropic, Start, average, confidence
 from jaxcolor.transport.kernels import Cloud, Dense
 from jaxcolor.transport.marginals import KL, TV, Balanced, Range
+from jaxcolor.transport.problem import Problem
 
-from problems import pair, squared_distances  # isort: skip
+from problems import compiled_megabytes, pair, squared_distances  # isort: skip
 
 N, M = 13, 9
 CASES = {
@@ -281,3 +282,33 @@ def test_gradients_of_what_did_not_converge_are_finite(single):
             got, status = gradient(mass * b, epsilon, most)
             assert status == want
             assert np.isfinite(got).all()
+
+
+def attached(x, y, a, b, f, g):
+    """A function of potentials that have their derivatives by the implicit rule."""
+    p = Problem(Cloud(x, y), a, b, jnp.asarray(0.1, x.dtype), KL(1.0), KL(0.6))
+    f, g = implicit.attach(p, f, g)
+    return (f**2).sum() + (g**3).sum()
+
+
+def test_streamed_derivatives_are_the_stored_ones(single, monkeypatch):
+    """In blocks of four rows, the last of them not full."""
+    x, y, a, b = (jnp.asarray(v, jnp.float32) for v in pair(0, N, M))
+    f, g = jnp.ones(N), jnp.ones(M)  # the rule does not ask whether they are the best
+
+    def gradient():  # a function of its own each time, which no cache knows
+        return jax.jit(jax.grad(attached, (0, 1, 2, 3)))(x, y, a, b, f, g)
+
+    stored = gradient()
+    monkeypatch.setattr(kernels, "BLOCK", 4)
+    monkeypatch.setattr(implicit, "STORED", 0)
+    streamed = gradient()
+    for one, other in zip(streamed, stored, strict=True):
+        assert np.abs(other).max() > 0.01
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_reverse_mode_through_a_large_problem_never_forms_the_matrix(single):
+    """20,000^2 numbers are 1,526 MB in float32, more than are stored."""
+    x, a = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((20_000, 3), (20_000,)))
+    assert compiled_megabytes(jax.grad(attached, (0, 1, 2, 3)), x, x, a, a, a, a) < 60

@@ -12,7 +12,7 @@ from jaxcolor.transport.costs import Euclidean, Lp, SqEuclidean
 from jaxcolor.transport.kernels import BLOCK, Cloud, Dense
 from jaxcolor.tree import pytree
 
-from problems import pair, squared_distances  # isort: skip
+from problems import compiled_megabytes, pair, squared_distances  # isort: skip
 
 SIZES = [(1, 511), (511, 5), (512, 513), (513, 1), (1300, 512)]
 
@@ -235,11 +235,6 @@ def test_span_sees_the_support_only(dtype):
     for kernel in (Cloud(x, x), Dense(SqEuclidean()(x, x))):
         assert kernel.span(weights, weights) == 1
         assert kernel.span(weights, jnp.ones(3, dtype)) == 1e4
-
-
-def compiled_megabytes(function, *arguments) -> float:
-    analysis = jax.jit(function).lower(*arguments).compile().memory_analysis()
-    return analysis.temp_size_in_bytes / 2**20
 
 
 @pytest.mark.parametrize("verb", ["softmin 1", "softmin 0", "average", "span", "rows", "gradient"])
