@@ -1,7 +1,21 @@
-"""`python -m jaxcolor`."""
+"""`python -m jaxcolor`, and the command."""
 
 import sys
 
-from jaxcolor.cli.main import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command as a program of its own, which hears when it is to stop."""
+    try:
+        from jaxcolor import stop
+
+        stop.listen("jaxcolor")
+    except KeyboardInterrupt:  # that soon
+        print("jaxcolor: stopped", file=sys.stderr)
+        return 130
+    from jaxcolor.cli.main import main
+
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,6 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+from jaxcolor import stop
+
+if __name__ == "__main__":  # before what takes long to import
+    stop.listen("training")
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -197,4 +202,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"training: {error}")

@@ -1,6 +1,7 @@
 """What the pictures of a run share, and which of them are finished."""
 
 import functools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -66,9 +67,10 @@ def finished(
 
     def check(item: Entry) -> tuple[Entry | None, str]:
         path = job.folder / item.output
-        if not path.exists():
+        if not os.path.lexists(path):
             return None, ""
-        entry = known.get((item.output, digest(path)))
+        # a link that leads nowhere is no result of ours
+        entry = known.get((item.output, digest(path))) if path.exists() else None
         if entry is None:
             return None, "not made by this command, or changed by another"
         if entry.settings != job.settings:

@@ -154,10 +154,20 @@ def pictures_in(folder: Path, out: Path) -> list[Path]:
 
 
 def replaced(inputs: Iterable[Path], outputs: Iterable[Path]) -> Path | None:
-    """One of the files that are read, should a result take its place."""
-    places = {plain(path.resolve()): path for path in {*inputs}}
-    found = (places.get(plain(output.resolve())) for output in outputs)
+    """One of the files that are read, should a result take its place: by another name, too."""
+    places = {place: path for path in {*inputs} for place in _places(path)}
+    found = (places.get(place) for output in outputs for place in _places(output))
     return next((path for path in found if path is not None), None)
+
+
+def _places(path: Path) -> list:
+    """What tells whether two names are of one file: links lead to it, hard ones are it."""
+    place = plain(Path(os.path.realpath(path)))  # `resolve` stumbles over links in a ring
+    try:
+        own = path.stat()
+    except OSError:  # none as yet
+        return [place]
+    return [place, (own.st_dev, own.st_ino)]
 
 
 def outputs_of(sources: Sequence[Path], kept: Iterable[str] = ()) -> list[Path]:

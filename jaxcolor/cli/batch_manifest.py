@@ -5,7 +5,6 @@ import csv
 import hashlib
 import io
 import os
-import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
@@ -132,14 +131,3 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def sweep(paths: Iterable[Path]) -> None:
-    """Remove what `files.aside` left beside these paths in a run that was killed."""
-    ours = {(path.parent, path.stem, path.suffix) for path in paths}
-    for folder in {parent for parent, _, _ in ours if parent.is_dir()}:
-        for path in folder.iterdir():
-            # twice aside where a picture, itself written aside, waited for its line
-            parts = re.fullmatch(r"\.{1,2}(.+?)(?:\.\d+\.tmp){1,2}(\.\w+)", path.name)
-            if parts and (folder, *parts.groups()) in ours:
-                path.unlink()

@@ -23,7 +23,6 @@ from jaxcolor.cli.batch_manifest import (
     alone,
     digest,
     parts,
-    sweep,
 )
 from jaxcolor.cli.common import describe, progress
 
@@ -121,8 +120,11 @@ def _begin(
     if done:
         print(f"resumed: {done} of {count} done already", flush=True)
     mine, left = Manifest(job.folder), Manifest(job.folder, LEFT)
+    from jaxcolor.image.aside import sweep
+
     tables = [mine, left, *parts(job.folder)]
-    sweep([*(one.path for one in tables), *(job.folder / item.output for item in items)])
+    results = [job.folder / item.output for item in items]
+    sweep([*(one.path for one in tables), *results], alone=True)
     mine.rewrite(before)
     _clear(job.folder)
     plan = [_now(ready.get(item.output, item), item) for item in items]

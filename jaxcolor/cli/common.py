@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from jaxcolor.cli.batch_list import replaced
+from jaxcolor.cli.batch_manifest import alone
 from jaxcolor.recipes import known
 
 CACHE = "JAX_COMPILATION_CACHE_DIR"
@@ -157,6 +159,18 @@ def read_mask(path: str | None, of, what: str):
     return np.clip(mask, 0, 1).astype(np.float32).reshape(size)
 
 
+def check_files(args: argparse.Namespace, read: Iterable, written: Iterable) -> None:
+    """Refuse results that would replace what is read, by whatever name: exit 2. Also remove what
+    a run that was killed left beside them."""
+    from jaxcolor.image.aside import sweep
+
+    inputs, outputs = ([Path(one) for one in some if one] for some in (read, written))
+    lost = replaced(inputs, outputs)
+    if lost is not None:
+        args.parser.error(f"{lost} would be replaced by a result: name another file")
+    sweep(outputs, spare=inputs)
+
+
 def out_folder(path: str) -> Path:
     """Where results go, as a folder that there is or may be made."""
     folder = Path(path)
@@ -177,6 +191,13 @@ def filled_folder(path: str) -> Iterator[Path]:
         if made and not any(folder.iterdir()):
             folder.rmdir()
         raise
+
+
+@contextlib.contextmanager
+def own_folder(path: str) -> Iterator[Path]:
+    """As `filled_folder`; no other run is at work there."""
+    with filled_folder(path) as folder, alone(folder):
+        yield folder
 
 
 def describe(error: Exception) -> str:

@@ -11,8 +11,9 @@ from jaxcolor.cli.batch_list import Pair, read_list
 from jaxcolor.cli.common import (
     Parser,
     add_overwrite,
+    check_files,
     describe,
-    filled_folder,
+    own_folder,
     progress,
     start_jax,
 )
@@ -107,9 +108,11 @@ def run(args: argparse.Namespace) -> None:
     except ValueError as error:
         args.parser.error(str(error))
     pairs = check_usage(args)
+    read = [args.source, *args.others, *(path for pair in pairs for path in pair.inputs)]
+    check_files(args, read, [args.out, _page(args) if args.html else None])
     from jaxcolor.image import files
 
-    with filled_folder(args.html) if args.html else contextlib.nullcontext() as folder:
+    with own_folder(args.html) if args.html else contextlib.nullcontext() as folder:
         if args.out:
             files.check_output(args.out, args.overwrite)
         if folder:

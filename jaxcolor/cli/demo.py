@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jaxcolor.cli.common import add_overwrite, progress, start_jax
+from jaxcolor.cli.common import add_overwrite, check_files, own_folder, progress, start_jax
 from jaxcolor.recipes import METHODS
 from jaxcolor.recipes.looks import LOOKS, style
 
@@ -40,16 +40,14 @@ def run(args: argparse.Namespace) -> None:
     from jaxcolor.image import files
 
     folder = Path(args.out)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: is a file; name a folder")
     names = [f"{name}.png" for name in PAIR]
     outputs = [*names, f"{PAIR[0]}_as_{PAIR[1]}.png", f"{PAIR[0]}_as_{PAIR[1]}.cube", "compare.png"]
     paths = [folder / name for name in outputs]
     source, reference = photographs()
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        files.check_output(path, args.overwrite, files.FORMATS | {".cube": "cube"})
-    with progress(len(LOOKS) + len(METHODS) + 2, "demo") as step:
+    check_files(args, [], paths)
+    with own_folder(args.out), progress(len(LOOKS) + len(METHODS) + 2, "demo") as step:
+        for path in paths:
+            files.check_output(path, args.overwrite, files.FORMATS | {".cube": "cube"})
         step("starting")
         start_jax()
         from jaxcolor.image.pixels import view

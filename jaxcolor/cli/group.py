@@ -18,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from jaxcolor import stop
 from jaxcolor.cli.common import number
+from jaxcolor.stop import WORKER
 
 Item = TypeVar("Item")
 
-# a worker finds there: its index, the count, the address of the first, the process to answer to
-WORKER = "JAXCOLOR_WORKER"
 HEARTBEAT = 5  # seconds after which a silent machine counts as lost; then the others end
 ASLEEP = 3600  # likewise for processes of one machine, which may be suspended; their parent watches
 START = 60  # seconds that the processes wait for each other at the beginning
@@ -207,6 +207,7 @@ def free_port() -> int:
 
 
 def _start(argv: Sequence[str], index: int, count: int, address: str) -> subprocess.Popen:
+    # its index, the count, the address of the first, the process to answer to
     environment = os.environ | {WORKER: f"{index} {count} {address} {os.getpid()}"}
     return subprocess.Popen([sys.executable, "-m", "jaxcolor", *argv], env=environment)
 
@@ -221,8 +222,10 @@ def _watch(workers: dict[int, subprocess.Popen], count: int) -> int:
             if status is None:
                 continue
             del running[index]
-            if status < 0:
-                print(f"jaxcolor: {_told(index, count, -status)}", file=sys.stderr)
+            heard = status - 128 in stop.SIGNALS  # or ended by one that it did not hear
+            if heard or status < 0:
+                number = status - 128 if heard else -status
+                print(f"jaxcolor: {_told(index, count, number)}", file=sys.stderr)
                 return 1
             if status:  # it has said why
                 return status

@@ -1,12 +1,22 @@
 """`jaxcolor labels`: the colours of one drawing carried to the points of another."""
 
 import argparse
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxcolor.cli.common import OneOf, Parser, add_overwrite, number, progress, start_jax
+from jaxcolor.cli.batch_list import plain
+from jaxcolor.cli.common import (
+    OneOf,
+    Parser,
+    add_overwrite,
+    check_files,
+    number,
+    progress,
+    start_jax,
+)
 from jaxcolor.recipes import LABELS
 
 if TYPE_CHECKING:
@@ -122,11 +132,9 @@ def check_usage(args: argparse.Namespace) -> None:
     if args.least is not None and args.labels != "argmax":
         parser.error("--least goes with --labels argmax")
     results = [Path(path) for path in (args.out, args.sheet) if path is not None]
-    if len({path.resolve() for path in results}) < len(results):
+    if len({plain(Path(os.path.realpath(path))) for path in results}) < len(results):
         parser.error("--sheet and OUT are one file")
-    for path in results:
-        if path.resolve() in (Path(args.image).resolve(), Path(args.labelled).resolve()):
-            parser.error(f"{path} would be replaced by its result: name another file")
+    check_files(args, [args.image, args.labelled], results)
 
 
 def run(args: argparse.Namespace) -> None:

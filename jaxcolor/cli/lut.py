@@ -4,7 +4,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from jaxcolor.cli.common import OneOf, add_overwrite, number, progress, start_jax
+from jaxcolor.cli.common import OneOf, add_overwrite, check_files, number, progress, start_jax
 from jaxcolor.cli.matching import add_finishing, finishing
 from jaxcolor.cli.tables import SQUARES, SUFFIXES, is_hald, size_for, write
 from jaxcolor.image import INTERPOLATIONS
@@ -80,6 +80,7 @@ def _load(path: str):
 
 
 def run(args: argparse.Namespace) -> None:
+    check_files(args, [args.image, args.lut], [args.out])
     from jaxcolor.image import files
 
     files.check_output(args.out, args.overwrite)
@@ -109,9 +110,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def run_convert(args: argparse.Namespace) -> None:
+    _check_size(args)
+    check_files(args, [args.lut], [args.out])
     from jaxcolor.image import files
 
-    _check_size(args)
     files.check_output(args.out, args.overwrite, SUFFIXES)
     start_jax()
     import numpy as np
@@ -181,9 +183,10 @@ def _domain(out: str, table):
 
 
 def run_identity(args: argparse.Namespace) -> None:
+    _check_size(args)
+    check_files(args, [], [args.out])
     from jaxcolor.image import files
 
-    _check_size(args)
     files.check_output(args.out, args.overwrite, SUFFIXES)
     start_jax()
     from jaxcolor.image import bake

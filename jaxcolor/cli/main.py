@@ -7,6 +7,7 @@ import warnings
 from typing import NoReturn
 
 import jaxcolor
+from jaxcolor import stop
 from jaxcolor.cli import (
     batch,
     compare,
@@ -76,7 +77,8 @@ def main(argv: list[str] | None = None) -> int:
         args = parser.parse_args(argv)
         if group.wants_workers(args):
             args.check(args)
-            return group.supervise(args, argv)
+            with stop.unwound():
+                return group.supervise(args, argv)
         with warnings.catch_warnings():
             warnings.showwarning = _one_line
             warnings.simplefilter("default", UserWarning)  # told, whatever the environment says
@@ -84,8 +86,9 @@ def main(argv: list[str] | None = None) -> int:
             warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation")
             args.run(args)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return group.leave(130) if group.is_worker() else _fail("stopped", 130)
+    except KeyboardInterrupt as asked:
+        code = getattr(asked, "code", 130)
+        return group.leave(code) if group.is_worker() else _fail("stopped", code)
     except BrokenPipeError:
         # nobody listens any more; or Python would complain of it on its way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,7 +4,14 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxcolor.cli.common import add_overwrite, filled_folder, number, progress, start_jax
+from jaxcolor.cli.common import (
+    add_overwrite,
+    check_files,
+    number,
+    own_folder,
+    progress,
+    start_jax,
+)
 from jaxcolor.cli.matching import add_matching, matching
 
 EPILOG = """examples:
@@ -72,9 +79,7 @@ def check_usage(args: argparse.Namespace) -> list[Path]:
     paths = [
         Path(args.out) / f"{first.stem}_{k:0{digits}d}{suffix}" for k in range(1, args.steps + 1)
     ]
-    for image in (args.first, args.second):
-        if Path(image).resolve() in {path.resolve() for path in paths}:
-            args.parser.error(f"{image} would be replaced by a frame: name another folder")
+    check_files(args, [args.first, args.second], paths)
     return paths
 
 
@@ -82,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
     paths = check_usage(args)
     from jaxcolor.image import files
 
-    with filled_folder(args.out), progress(args.steps + 2, "morph") as step:
+    with own_folder(args.out), progress(args.steps + 2, "morph") as step:
         for path in paths:
             files.check_output(path, args.overwrite)
         step("reading")

@@ -1,9 +1,15 @@
 """`jaxcolor palette`: the main colours of a picture, for people and as a reference."""
 
 import argparse
-from pathlib import Path
 
-from jaxcolor.cli.common import Parser, add_overwrite, number, progress, read_mask, start_jax
+from jaxcolor.cli.common import (
+    add_overwrite,
+    check_files,
+    number,
+    progress,
+    read_mask,
+    start_jax,
+)
 from jaxcolor.recipes import PALETTE
 
 EPILOG = """examples:
@@ -55,10 +61,7 @@ def add(commands, name: str) -> None:
 
 def check_usage(args: argparse.Namespace) -> None:
     """What makes no sense ends with exit 2."""
-    parser: Parser = args.parser
-    read = [Path(path).resolve() for path in (args.image, args.mask) if path is not None]
-    if args.swatch is not None and Path(args.swatch).resolve() in read:
-        parser.error(f"{args.swatch} would be replaced by its result: name another file")
+    check_files(args, [args.image, args.mask], [args.out, args.swatch])
 
 
 def run(args: argparse.Namespace) -> None:

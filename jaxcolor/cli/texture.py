@@ -8,9 +8,10 @@ from pathlib import Path
 from jaxcolor.cli.common import (
     add_overwrite,
     add_weights,
+    check_files,
     check_weights,
-    filled_folder,
     number,
+    own_folder,
     progress,
     start_jax,
 )
@@ -170,19 +171,19 @@ def check_mix(args: argparse.Namespace) -> list[Path]:
         args.parser.error("--steps leads from one exemplar to another: give two")
     clips = _check_kind(args, args.exemplars)
     if args.steps is None:
+        check_files(args, args.exemplars, [args.out])
         return [Path(args.out)]
     first = Path(args.exemplars[0])
     suffix = ".mp4" if clips else first.suffix
     numbers = (str(k).zfill(max(2, len(str(args.steps)))) for k in range(1, args.steps + 1))
     paths = [Path(args.out) / f"{first.stem}_{one}{suffix}" for one in numbers]
-    for exemplar in args.exemplars:
-        if Path(exemplar).resolve() in {path.resolve() for path in paths}:
-            args.parser.error(f"{exemplar} would be replaced by a result: name another folder")
+    check_files(args, args.exemplars, paths)
     return paths
 
 
 def run_synth(args: argparse.Namespace) -> None:
     clip = _check_kind(args, [args.exemplar])
+    check_files(args, [args.exemplar], [args.out])
     _check_output(Path(args.out), args.overwrite, clip)
     with progress(3, "texture synth") as step:
         step("reading")
@@ -204,7 +205,7 @@ def run_mix(args: argparse.Namespace) -> None:
     if args.steps is None:
         _mix(args, paths)
     else:
-        with filled_folder(args.out):
+        with own_folder(args.out):
             _mix(args, paths)
 
 
@@ -239,6 +240,7 @@ def _mixed(args: argparse.Namespace, exemplars: list) -> Iterator:
 
 
 def run_grain(args: argparse.Namespace) -> None:
+    check_files(args, [args.image, args.reference], [args.out])
     from jaxcolor.image import files
 
     files.check_output(args.out, args.overwrite)

@@ -1,13 +1,16 @@
 """`jaxcolor transfer`: the main job."""
 
 import argparse
+import os
 import warnings
 from pathlib import Path
 
 from jaxcolor.cli.bands import add_bands, check_bands, run_bands
+from jaxcolor.cli.batch_list import plain
 from jaxcolor.cli.common import (
     add_overwrite,
     add_weights,
+    check_files,
     check_weights,
     progress,
     read_mask,
@@ -85,7 +88,7 @@ def add(commands, name: str) -> None:
 
 def check_usage(args: argparse.Namespace) -> None:
     """Combinations that mean nothing: exit 2."""
-    outputs = [Path(p).resolve() for p in (args.out, args.both, args.lut, args.json) if p]
+    outputs = [p for p in (args.out, args.both, args.lut, args.json) if p]
     if args.equalize:
         _check_equalize(args)
     elif not args.references:
@@ -100,8 +103,9 @@ def check_usage(args: argparse.Namespace) -> None:
         args.parser.error(f"{option} takes no --draw rand: there equal colours have one image")
     check_tables(args, "equalize" if args.equalize else asked.method)
     check_bands(args)
-    if len(set(outputs)) < len(outputs):
+    if len({plain(Path(os.path.realpath(one))) for one in outputs}) < len(outputs):
         args.parser.error("two outputs have the same name")
+    check_files(args, [args.source, *args.references, args.mask, args.reference_mask], outputs)
 
 
 def _check_equalize(args: argparse.Namespace) -> None:

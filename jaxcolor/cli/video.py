@@ -10,6 +10,7 @@ from jaxcolor.cli.common import (
     OneOf,
     add_overwrite,
     add_weights,
+    check_files,
     check_weights,
     number,
     progress,
@@ -125,8 +126,7 @@ def run(args: argparse.Namespace) -> None:
 
     video.pyav()
     files.check_output(args.out, args.overwrite, video.FORMATS)
-    if Path(args.out).resolve() == Path(args.clip).resolve():
-        raise ValueError(f"{args.out}: would replace the clip itself; name another file")
+    check_files(args, [args.clip, *args.references], [args.out])
     frames = video.count(args.clip)
     start_jax()
     from jaxcolor.recipes.clip import Flicker

@@ -4,7 +4,6 @@ Pillow serves 8-bit files. It would read 16-bit RGB as 8 bit without a word, so 
 OpenEXR and HDR go through `deep`.
 """
 
-import contextlib
 import os
 import struct
 import warnings
@@ -18,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from jaxcolor.image import metadata
+from jaxcolor.image.aside import aside as aside
 from jaxcolor.image.picture import Picture
 from jaxcolor.image.profiles import convert as convert
 from jaxcolor.image.profiles import to_levels, to_srgb
@@ -165,22 +165,6 @@ def _read_pillow(image: Image.Image) -> Picture:
     return Picture(np.asarray(image), profile, dpi=dpi)
 
 
-@contextlib.contextmanager
-def aside(path: str | PathLike) -> Iterator[Path]:
-    """A path beside the wanted one to write to; renamed at the end, removed on any failure."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.filename == str(temporary):
-            error.filename = str(path)  # the name that the person gave
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def check_output(path: str | PathLike, overwrite: bool, formats: dict | None = None) -> None:
     """Refuse, before any work, an output that could not be written.
 
@@ -198,7 +182,7 @@ def check_output(path: str | PathLike, overwrite: bool, formats: dict | None = N
         raise ValueError(f"{path}: the folder {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ValueError(f"{path}: the folder {path.parent} cannot be written to")
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:  # a link that leads nowhere, too
         raise ValueError(f"{path}: exists already; --overwrite replaces it")
 
 

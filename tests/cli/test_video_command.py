@@ -134,7 +134,7 @@ def test_failures_are_one_line(cli, clip, still, tmp_path, monkeypatch):
         ((still, still, "-o", tmp_path / "o.gif"), "unknown file type"),
         ((clip, tmp_path / "none.png", "-o", out), "none.png: No such file"),
         ((tmp_path / "none.mp4", still, "-o", out), "none.mp4: No such file"),
-        ((clip, still, "-o", clip, "--overwrite"), "would replace the clip itself"),
+        ((clip, still, "-o", tmp_path), "is a folder; name a file"),
         ((clip, still, "-o", clip), "exists already; --overwrite"),
     ]:
         answer = cli("video", *words)

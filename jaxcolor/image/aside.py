@@ -1,0 +1,79 @@
+"""Files that are whole or not there: written aside, then renamed."""
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+
+from jaxcolor.stop import begin, unfinished
+
+ROOM = 180  # bytes of a name that have room beside what is put around them; file systems take 255
+# twice where a picture, itself written aside, waited for its line in a table
+_LEFT = re.compile(r"\.{1,2}(.+?)\.(\d+)\.tmp(?:\.\d+\.tmp)?(\.\w+)", re.DOTALL)
+
+
+@contextlib.contextmanager
+def aside(path: str | PathLike) -> Iterator[Path]:
+    """A path beside the wanted one to write to; renamed at the end, removed on any failure.
+
+    Where there is a link of that name, the file takes its place; what it led to stays.
+    """
+    path = Path(path)
+    stem = path.stem if str(path) in unfinished else _short(path.stem)
+    temporary = path.with_name(f".{stem}.{os.getpid()}.tmp{path.suffix}")
+    with begin:
+        unfinished.add(str(temporary))
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename = str(path)  # the name that the person gave
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+        unfinished.discard(str(temporary))
+
+
+def _short(stem: str) -> str:
+    """It, or of a long one its beginning and a digest."""
+    name = os.fsencode(stem)
+    if len(name) <= ROOM:
+        return stem
+    return f"{stem[:32]}~{hashlib.sha256(name).hexdigest()[:16]}"
+
+
+def sweep(paths: Iterable[str | PathLike], *, alone: bool = False, spare: Iterable = ()) -> None:
+    """Remove what `aside` left beside these paths in a run that was killed.
+
+    Args:
+        paths: of whole files.
+        alone: whether no other process can be writing them; else what was left is that of
+            processes that are gone.
+        spare: files to keep, whatever they are called.
+    """
+    ours = {(path.parent, _short(path.stem), path.suffix) for path in map(Path, paths)}
+    kept = {os.path.realpath(one) for one in spare}
+    for folder in {parent for parent, _, _ in ours if parent.is_dir()}:
+        for path in folder.iterdir():
+            found = _LEFT.fullmatch(path.name)
+            if found is None or (folder, found[1], found[3]) not in ours:
+                continue
+            if (alone or _gone(int(found[2]))) and os.path.realpath(path) not in kept:
+                path.unlink(missing_ok=True)
+
+
+def _gone(process: int) -> bool:
+    """Whether there is no such process on this machine, as far as that can be known."""
+    if os.name != "posix":  # elsewhere to ask is to end it
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        pass
+    return False
