@@ -13,6 +13,8 @@ from PIL import Image
 
 from jaxcolor.cli.main import main
 from jaxcolor.image import files
+from jaxcolor.recipes import compare
+from jaxcolor.recipes.looks import LOOKS
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +68,17 @@ def done(cli):
         return answer.out
 
     return run
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Some looks and methods stand for all that `compare` tries: call it with their names."""
+
+    def choose(*names: str) -> None:
+        monkeypatch.setattr(compare, "LOOKS", {k: one for k, one in LOOKS.items() if k in names})
+        monkeypatch.setattr(compare, "METHODS", [one for one in names if one not in LOOKS])
+
+    return choose
 
 
 def contents(folder):

@@ -149,10 +149,9 @@ class TestMasks:
 class TestOutputs:
     COMMANDS = ("transfer", "compare")
 
-    @pytest.mark.parametrize(
-        "command", ["transfer", pytest.param("compare", marks=pytest.mark.slow)]
-    )
-    def test_that_exist(self, refused, done, pair, tmp_path, command, load):
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_that_exist(self, refused, done, only, pair, tmp_path, command, load):
+        only("gaussian")
         out = tmp_path / "out.png"
         out.write_bytes(b"old")
         line = refused(command, *pair, "-o", out)

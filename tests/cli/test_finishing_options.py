@@ -290,15 +290,12 @@ def test_a_batch_remembers_how_it_was_finished(cli, pair, small, tmp_path, load)
     np.testing.assert_array_equal(load(out / "a.png"), expected)
 
 
-def test_as_a_person_runs_it(process, pair, small, tmp_path, load):
-    done = process(
-        *("transfer", *pair, "-o", "out.png", "--look", "gentle", "--smooth", "guided"),
-        *("--rounds", "2", "--rematch", "--no-dither"),
+def test_a_look_with_all_of_its_finish_replaced(transferred, small):
+    result = transferred(
+        *("--look", "gentle", "--smooth", "guided", "--rounds", "2", "--rematch", "--no-dither")
     )
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", "out.png: 60x40\n")
     given = {"smooth": "guided", "rounds": 2, "rematch": True, "dither": False}
-    expected = jaxcolor.transfer(*small, look="gentle", **given)
-    np.testing.assert_array_equal(load(tmp_path / "out.png"), expected)
+    np.testing.assert_array_equal(result, jaxcolor.transfer(*small, look="gentle", **given))
 
 
 def test_a_result_further_than_its_source_warns(cli, pair, tmp_path, monkeypatch):

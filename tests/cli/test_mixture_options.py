@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import jaxcolor
+from jaxcolor.recipes.look import CLOSENESS
+from jaxcolor.transport import em
 
 
 @pytest.mark.parametrize(
@@ -16,7 +18,7 @@ import jaxcolor
         pytest.param(
             ("--method", "mixture", "--components", "auto"),
             {"components": "auto"},
-            marks=pytest.mark.slow,
+            marks=pytest.mark.long,
         ),
         pytest.param(
             ("--draw", "rand", "--components", "3"),
@@ -32,6 +34,22 @@ import jaxcolor
 def test_the_same_as_in_python(done, pair, small, tmp_path, load, options, given):
     done("transfer", *pair, "-o", tmp_path / "out.png", *options)
     expected = jaxcolor.transfer(*small, method="mixture", **given)
+    np.testing.assert_array_equal(load(tmp_path / "out.png"), expected)
+
+
+def test_auto_leaves_the_number_to_the_criterion(done, pair, small, tmp_path, load, monkeypatch):
+    """It is `em.select` that fits then: half a minute of compiling, for which another stands in."""
+    fitted = []
+
+    def select(mu, key, **how):
+        fitted.append(how)
+        return em.likeliest(mu, 3, key, 1, **how)
+
+    monkeypatch.setattr(em, "select", select)
+    done("transfer", *pair, "-o", tmp_path / "out.png", "--components", "auto")
+    assert fitted == [CLOSENESS["mean"]] * 2
+    monkeypatch.undo()
+    expected = jaxcolor.transfer(*small, method="mixture", components=3)
     np.testing.assert_array_equal(load(tmp_path / "out.png"), expected)
 
 
@@ -52,8 +70,8 @@ def test_a_set(done, pair, small, tmp_path, load):
         np.testing.assert_array_equal(load(tmp_path / "out" / path.name), pixels)
 
 
-@pytest.mark.slow
-def test_a_sheet(done, pair, tmp_path):
+def test_a_sheet(done, only, pair, tmp_path):
+    only("gaussian", "mixture")
     words = ("compare", *pair, "-o", tmp_path / "a.png", "--json")
     told = [json.loads(done(*words, "--overwrite", *more)) for more in ((), ("--components", "1"))]
     rows = [{one["method"]: one for one in answer["results"]} for answer in told]

@@ -72,8 +72,8 @@ class TestDemo:
     def _small_photographs(self, monkeypatch, small):
         monkeypatch.setattr(demo, "photographs", lambda: list(small))
 
-    @pytest.mark.long
-    def test_twice(self, cli, done, tmp_path):
+    def test_twice(self, cli, done, only, tmp_path):
+        only("gentle")
         folder = tmp_path / "new" / "demo"
         text = done("demo", "-o", folder)
         assert {one.name for one in folder.iterdir()} == self.FILES
@@ -151,13 +151,6 @@ class TestProcess:
         assert done.stderr.count("\n") == 1
         assert "did you mean 'transfer'" in done.stderr
 
-    def test_a_broken_profile(self, process, pair, small, tmp_path):
-        files.write(tmp_path / "odd.png", files.Picture(small[0], b"nonsense" * 30))
-        done = process("transfer", "odd.png", pair[1], "-o", "out.png", "--method", "gaussian")
-        assert done.returncode == 0
-        assert done.stderr.startswith("jaxcolor: warning: colour profile not used")
-        assert done.stderr.count("\n") == 1
-
     def test_a_reader_that_left(self, pair, tmp_path):
         reader, writer = os.pipe()
         os.close(reader)
@@ -173,7 +166,7 @@ class TestProcess:
         assert (done.returncode, done.stderr) == (1, "")
         assert (tmp_path / "out.png").is_file()
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_demo(self, process, tmp_path):
         done = process("demo")
         assert (done.returncode, done.stderr) == (0, "")

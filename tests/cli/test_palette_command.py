@@ -114,9 +114,7 @@ def test_as_a_person_does(process, pair, palette, tmp_path):
     made = process("palette", pair[1], "-o", "own.json")
     assert made.returncode == 0, made.stderr
     assert made.stderr == ""
-    done = process("transfer", pair[0], "own.json", "-o", "out.png", *GAUSSIAN)
-    assert done.returncode == 0, done.stderr
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["out.png", "own.json"]
+    assert [one.name for one in tmp_path.iterdir()] == ["own.json"]
     assert (tmp_path / "own.json").read_bytes() == palette.read_bytes()
 
 
@@ -213,9 +211,9 @@ def test_morph(done, cli, pair, palette, tmp_path, load):
     assert sw2(frames[1], frames[2]) < 0.8 * sw2(frames[0], frames[2])
 
 
-@pytest.mark.slow
-def test_compare(done, pair, palette, tmp_path):
+def test_compare(done, only, pair, palette, tmp_path):
+    only("faithful")
     text = done("compare", pair[0], palette, "-o", tmp_path / "sheet.png", "--json")
-    found = {one["method"]: one["sw2"] for one in json.loads(text)["results"]}
-    assert found["faithful"] < 0.02
+    [found] = json.loads(text)["results"]
+    assert found["sw2"] < 0.02
     assert (tmp_path / "sheet.png").exists()
