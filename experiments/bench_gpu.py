@@ -149,11 +149,11 @@ def measure(args: argparse.Namespace, hows: tuple[str, ...], device: dict | None
 def smoke(args: argparse.Namespace) -> dict:
     """Everything once on a CPU: the kernel simulated, clouds of two dozen points."""
     args.sizes, args.epsilons, args.rounds = [24], [0.1], 0
-    before, kernels.BLOCK = kernels.BLOCK, 4  # or clouds so small would become matrices
+    before, kernels.COMPACT = kernels.COMPACT, 0  # or clouds so small would become matrices
     try:
         return measure(args, ("interpret", "xla"), None)
     finally:
-        kernels.BLOCK = before
+        kernels.COMPACT = before
 
 
 def main(words: list[str] | None = None) -> None:

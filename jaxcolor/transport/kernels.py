@@ -25,11 +25,11 @@ from jax import Array
 
 from jaxcolor.maps import HIGHEST
 from jaxcolor.transport import fused, mosaic
+from jaxcolor.transport.blocks import by_blocks, in_blocks, rows_at_once
 from jaxcolor.transport.costs import Cost, SqEuclidean
 from jaxcolor.tree import pytree
 
-BLOCK = 512  # rows at once, at most
-EXPONENTS = 2**21  # at once: they stay in cache, and are enough to share between cores
+COMPACT = 2**18  # pairs: up to here the costs themselves are kept
 STORED = 2**28  # a softmax is kept up to this many entries: 1 GB in float32
 
 
@@ -255,33 +255,7 @@ def compact(kernel: Kernel) -> Kernel:
     """The kernel that is fastest to evaluate often: small clouds as their cost matrix."""
     n, m = kernel.shape
     divided = hasattr(kernel, "mesh")  # between devices, where it is to stay
-    return Dense(kernel.dense()) if n * m <= BLOCK**2 and not divided else kernel
-
-
-def by_blocks(function, rows, width: int):
-    """function on all rows, some at a time; its derivatives recompute what they need.
-
-    `width` is how many numbers it makes of each row.
-    """
-    n = jax.tree.leaves(rows)[0].shape[0]
-    size = _rows_at_once(width)
-    if n <= size:
-        return function(rows)
-    filled = jax.tree.map(lambda leaf: _fill(leaf, size), rows)
-    out = jax.lax.map(jax.checkpoint(function), filled)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:n], out)
-
-
-def _rows_at_once(width: int) -> int:
-    """A power of two within 16 .. BLOCK whose rows hold about `EXPONENTS` numbers."""
-    return min(BLOCK, max(16, 1 << (max(EXPONENTS // width, 1)).bit_length() - 1))
-
-
-def _fill(leaf: Array, size: int) -> Array:
-    """(n, ...) -> (blocks, size, ...), the last row repeated."""
-    blocks = -(-leaf.shape[0] // size)
-    rest = jnp.broadcast_to(leaf[-1:], (blocks * size - leaf.shape[0], *leaf.shape[1:]))
-    return jnp.concatenate([leaf, rest]).reshape(blocks, size, *leaf.shape[1:])
+    return Dense(kernel.dense()) if n * m <= COMPACT and not divided else kernel
 
 
 @pytree
@@ -318,11 +292,11 @@ class Streamed:
             return total + part(*rows), None
 
         n, m = self.kernel.shape
-        size = _rows_at_once(m)
+        size = rows_at_once(m)
         # the rows that fill the last block weigh nothing
         u = jnp.concatenate([u, jnp.zeros(-n % size, u.dtype)]).reshape(-1, size)
-        filled = (_fill(self.kernel.x, size), _fill(self.normaliser, size), u)
-        return jax.lax.scan(add, jnp.zeros_like(self.h), filled)[0]
+        blocks = (in_blocks(self.kernel.x, size), in_blocks(self.normaliser, size), u)
+        return jax.lax.scan(add, jnp.zeros_like(self.h), blocks)[0]
 
     def _softmax(self, x: Array, normaliser: Array) -> Array:
         cost = self.kernel.cost(x, self.kernel.y)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcolor.iterate import Info
-from jaxcolor.transport.kernels import Cloud, Kernel, by_blocks
+from jaxcolor.transport.blocks import by_blocks
+from jaxcolor.transport.kernels import Cloud, Kernel
 from jaxcolor.transport.nearest import nearest
 from jaxcolor.tree import pytree
 

@@ -12,7 +12,7 @@ import pytest
 from scipy.optimize import linprog
 
 from jaxcolor.iterate import Status, default_tol
-from jaxcolor.transport import kernels, newton, problem, sinkhorn
+from jaxcolor.transport import blocks, kernels, newton, problem, sinkhorn
 from jaxcolor.transport.coupling import Start, confidence, plan
 from jaxcolor.transport.kernels import Cloud, Dense
 
@@ -573,7 +573,8 @@ def test_streamed_products_serve_as_stored_ones_do(double, monkeypatch):
 
     original = kernels._streamed
     monkeypatch.setattr(kernels, "_streamed", streamed)
-    monkeypatch.setattr(kernels, "BLOCK", 4)
+    monkeypatch.setattr(blocks, "BLOCK", 4)
+    monkeypatch.setattr(kernels, "COMPACT", 0)
     monkeypatch.setattr(newton, "STORED", 0)
     source, target = MARGINALS["kl"]
     coupling = newton.solve(

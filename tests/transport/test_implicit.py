@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxcolor.iterate import Status
-from jaxcolor.transport import implicit, kernels, newton, sinkhorn
+from jaxcolor.transport import blocks, implicit, newton, sinkhorn
 from jaxcolor.transport.coupling import Entropic, Start, average, confidence
 from jaxcolor.transport.kernels import Cloud, Dense
 from jaxcolor.transport.marginals import KL, TV, Balanced, Range
@@ -300,7 +300,7 @@ def test_streamed_derivatives_are_the_stored_ones(single, monkeypatch):
         return jax.jit(jax.grad(attached, (0, 1, 2, 3)))(x, y, a, b, f, g)
 
     stored = gradient()
-    monkeypatch.setattr(kernels, "BLOCK", 4)
+    monkeypatch.setattr(blocks, "BLOCK", 4)
     monkeypatch.setattr(implicit, "STORED", 0)
     streamed = gradient()
     for one, other in zip(streamed, stored, strict=True):

@@ -8,8 +8,9 @@ import pytest
 from scipy.special import logsumexp, softmax
 
 from jaxcolor.transport import kernels
+from jaxcolor.transport.blocks import BLOCK
 from jaxcolor.transport.costs import Euclidean, Lp, SqEuclidean
-from jaxcolor.transport.kernels import BLOCK, Cloud, Dense
+from jaxcolor.transport.kernels import Cloud, Dense
 from jaxcolor.tree import pytree
 
 from problems import compiled_megabytes, pair, squared_distances  # isort: skip

@@ -221,7 +221,7 @@ def problem(n=24, m=30):
 @pytest.mark.slow
 @SOLVERS
 def test_a_whole_solve_is_xlas(method, use, monkeypatch):
-    monkeypatch.setattr(kernels, "BLOCK", 4)  # or the small problem would become a matrix
+    monkeypatch.setattr(kernels, "COMPACT", 0)
     x, y, a, b = problem()
     found = {}
     for how in ("xla", "interpret"):
@@ -237,7 +237,7 @@ def test_a_whole_solve_is_xlas(method, use, monkeypatch):
 @pytest.mark.slow
 def test_derivatives_through_a_solve_are_xlas(use, monkeypatch):
     """By the implicit rule, which multiplies with tangents: the kernel cannot be transposed."""
-    monkeypatch.setattr(kernels, "BLOCK", 2)
+    monkeypatch.setattr(kernels, "COMPACT", 0)
     x, y, a, b = problem(6, 7)
 
     def height(x):
