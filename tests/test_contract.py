@@ -166,11 +166,14 @@ def test_a_function_may_be_the_backend(name):
 
 def test_a_backend_that_is_wrong_is_found_out():
     mu, nu = problem()
+    asked = []
 
     def lazy(p, tol, max_steps):
+        asked.append(max_steps)
         return np.zeros(p.a.shape), np.zeros(p.b.shape)
 
-    out = solve(mu, nu, epsilon=0.1, method="sinkhorn", backend=lazy)
+    out = solve(mu, nu, epsilon=0.1, method="sinkhorn", backend=lazy, max_steps=0)
+    assert asked == [0]
     assert int(out.info.status) == Status.MAX_STEPS
     assert float(out.info.error) > 0.1
 

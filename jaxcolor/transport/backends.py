@@ -19,6 +19,7 @@ from jax.core import Tracer
 from jaxcolor.iterate import Status
 from jaxcolor.transport import problem as pb
 from jaxcolor.transport.coupling import Coupling, Found, settle
+from jaxcolor.transport.kernels import Dense
 from jaxcolor.transport.marginals import Balanced, kind
 from jaxcolor.transport.problem import Problem
 
@@ -42,6 +43,7 @@ CAPABILITIES = {
     ("exact", "pot"): Capability(("Balanced",), False),
 }
 PACKAGES = {"ott": "ott", "pot": "ot", "scipy": "scipy", "jax": "jax"}
+MOST = 100_000  # steps of another library, by default
 METHODS = tuple(dict.fromkeys(method for method, _ in CAPABILITIES))
 
 
@@ -67,7 +69,8 @@ def choose(method: str, backend: str | Adapter | None) -> str | Adapter:
         return "jax"
     if (method, backend) not in CAPABILITIES:
         offered = ", ".join(b for m, b in CAPABILITIES if m == method)
-        raise ValueError(f"{method} has no backend {backend!r}: one of {offered}, or a callable")
+        own = "" if method == "exact" else ", or a callable"
+        raise ValueError(f"{method} has no backend {backend!r}: one of {offered}{own}")
     if find_spec(PACKAGES[backend]) is None:
         raise ValueError(f"backend {backend!r} is not installed: pip install 'jaxcolor[{backend}]'")
     return backend
@@ -131,8 +134,6 @@ def _judged(p: Problem, found: Found, tol) -> Coupling:
 
 
 def _on_support(adapter: Adapter, p: Problem, tol: float, max_steps: int):
-    from jaxcolor.transport.kernels import Dense
-
     rows, columns = np.flatnonzero(p.a), np.flatnonzero(p.b)
     cost = np.asarray(p.kernel.dense(), np.float64)[np.ix_(rows, columns)]
     a, b = np.asarray(p.a, np.float64)[rows], np.asarray(p.b, np.float64)[columns]

@@ -1,5 +1,6 @@
 """What a solver returns: a coupling, and what can be asked of it."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -190,12 +191,8 @@ def potential(coupling: Coupling | SparseCoupling, points: Array, axis: int = 1)
     """
     if isinstance(coupling, SparseCoupling):
         return sparse.potential(coupling, points, axis)
-    p, kernel = coupling.problem, coupling.kernel.at(points, axis)
-    if axis == 1:
-        h = pb.leaning(p.b, coupling.g, p.epsilon, pb.mass(p))
-        return p.source_marginal.step(-p.epsilon * kernel.softmin(h, p.epsilon, 1), p.epsilon)
-    h = pb.leaning(p.a, coupling.f, p.epsilon, pb.mass(p))
-    return p.target_marginal.step(-p.epsilon * kernel.softmin(h, p.epsilon, 0), p.epsilon)
+    there = replace(coupling.problem, kernel=coupling.kernel.at(points, axis))
+    return pb.best_f(there, coupling.g) if axis == 1 else pb.best_g(there, coupling.f)
 
 
 @jax.jit(static_argnames="axis")

@@ -5,7 +5,6 @@ are found here, from the plan, by shortest paths: they are at once the proof tha
 """
 
 import warnings
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import jax
@@ -15,7 +14,7 @@ from jax.core import Tracer
 
 from jaxcolor.iterate import Info, Status
 from jaxcolor.transport import problem as pb
-from jaxcolor.transport.backends import import_pot
+from jaxcolor.transport.backends import choose, import_pot
 from jaxcolor.transport.kernels import Kernel
 from jaxcolor.transport.marginals import BALANCED
 from jaxcolor.transport.sparse import SparseCoupling
@@ -86,18 +85,6 @@ def _linear_programme(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> Plan:
 
 
 BACKENDS = {"pot": _pot, "scipy": _scipy}
-
-
-def _backend(name: str | None):
-    """The function of that name; without one POT's, on 4,096 points ten times as fast."""
-    installed = find_spec("ot") is not None
-    if name is None:
-        name = "pot" if installed else "scipy"
-    if name not in BACKENDS:
-        raise ValueError(f"backend must be one of {', '.join(BACKENDS)} or None, got {name!r}")
-    if name == "pot" and not installed:
-        raise ValueError("backend 'pot' is not installed: pip install pot, or use 'scipy'")
-    return BACKENDS[name]
 
 
 def _potentials(plan: Plan, cost: np.ndarray) -> tuple[np.ndarray, int, bool]:
@@ -203,7 +190,8 @@ def solve(kernel: Kernel, a, b, *, backend: str | None = None) -> SparseCoupling
         kernel: n x m costs, formed in its own dtype.
         a: (n,) and b: (m,) weights >= 0; zeros are padding. Masses may differ by 1e-5.
         backend: "pot" (network simplex), "scipy" (assignment where n = m and all weights are
-            equal, else linear programme), or by default POT where it is installed.
+            equal, else linear programme), or by default POT where it is installed, on 4,096 points
+            ten times as fast.
 
     Returns:
         A `SparseCoupling`; look at `info.status`, or `check(info)`. INFEASIBLE where masses differ
@@ -225,7 +213,7 @@ def solve(kernel: Kernel, a, b, *, backend: str | None = None) -> SparseCoupling
         mass transport, section 4 (the network simplex); Crouse (2016), On implementing 2D
         rectangular assignment algorithms (SciPy's assignment).
     """
-    find = _backend(backend)
+    find = BACKENDS[str(choose("exact", backend))]
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((kernel, a, b))):
         raise ValueError("exact.solve runs on the host: call it outside jit, vmap and grad")
     p = pb.make(kernel, a, b, 0.0, BALANCED, BALANCED)

@@ -283,11 +283,7 @@ def solve(
 
     Args:
         kernel: n points against m, in up to 3 dimensions.
-        a: (n,) and b: (m,) weights >= 0; zeros are padding.
-        epsilon: regularisation > 0, in units of the cost.
-        source_marginal, target_marginal: `Balanced()` or `KL(rho)`.
-        init: potential to start from, and where annealing begins.
-        tol: on the error (`problem.error`); by default 1e-4 in float32, 1e-8 in float64.
+        a, b, epsilon, source_marginal, target_marginal, init, tol: as for `newton.solve`.
         max_steps: cycles at most, 100 by default.
 
     Returns:

@@ -1,5 +1,7 @@
 """Coarse to fine: where a solve on a grid may begin, from the same problem on coarser ones."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -48,11 +50,7 @@ def extend(coupling: Coupling, source: Axes, axes: Axes) -> Array:
         >>> bool(jnp.allclose(extend(coupling, (axis,), (axis,)), coupling.g, atol=1e-4))
         True
     """
-    p = coupling.problem
-    kernel = GridKernel(source, axes)
-    h = pb.leaning(p.a, coupling.f, p.epsilon, pb.mass(p))
-    hard = -p.epsilon * kernel.softmin(h, p.epsilon, axis=0)
-    return p.target_marginal.step(hard, p.epsilon)
+    return pb.best_g(replace(coupling.problem, kernel=GridKernel(source, axes)), coupling.f)
 
 
 def coarser(source: Grid, target: Grid, epsilon: Array) -> tuple[Grid, Grid, Array] | None:

@@ -122,7 +122,7 @@ def running(s: State) -> Array:
 
 def _at(p: Problem, epsilon: Array) -> Problem:
     """The problem at another epsilon."""
-    return Problem(p.kernel, p.a, p.b, epsilon, p.source_marginal, p.target_marginal)
+    return replace(p, epsilon=epsilon)
 
 
 def step(p: Problem, options: Options, s: State, stored: bool) -> State:
@@ -282,12 +282,8 @@ def solve(
     """Entropic transport min <C, P> + epsilon KL(P | a b' / s) + F_a(P 1) + F_b(P' 1).
 
     Args:
-        kernel: n x m costs, `Dense` or `Cloud`.
-        a: (n,) and b: (m,) weights >= 0; zeros are padding.
-        epsilon: regularisation > 0, in units of the cost.
-        source_marginal, target_marginal: `Balanced()`, `KL`, `TV` or `Range`.
-        init: potential to start from, and where annealing begins.
-        tol: on the error (`problem.error`); by default 1e-4 in float32, 1e-8 in float64.
+        kernel, a, b, epsilon, init, tol: as for `newton.solve`.
+        source_marginal, target_marginal: `Balanced()`, `KL`, `TV`, `Range` or `Mixed`.
         max_steps: blocks of ten updates at most, 2,000 by default.
         scaling: annealing multiplies epsilon by this, from a quarter of the greatest cost down;
             near 0 there is none. In (0, 1).

@@ -76,8 +76,8 @@ def solve(
         epsilon: regularisation > 0 in units of the cost; for "exact" leave it out. Blur of
             GeomLoss: `epsilon_from_blur`.
         cost: `SqEuclidean()`, `Euclidean()`, `Lp(p)` or a pytree of your own.
-        source_marginal, target_marginal: `Balanced()`, `KL(rho)`, `TV(rho)`, `Range(low, high)`;
-            newton and multiscale take the first two.
+        source_marginal, target_marginal: `Balanced()`, `KL(rho)`, `TV(rho)`, `Range(low, high)`,
+            `Mixed(rho)`; newton and multiscale take the first two.
         method: "newton" (fast at small epsilon too), "sinkhorn" (every marginal), "multiscale"
             (10^5 to 10^6 points in up to 3 dimensions, on the host) or "exact".
         backend: who computes: by default "jax"; "ott", "pot" for sinkhorn; "pot", "scipy" for
@@ -120,7 +120,8 @@ def solve(
     if backend != "jax":
         adapter = backend if callable(backend) else backends.ADAPTERS[str(backend)]
         tol = default_tol(p.b.dtype) if tol is None else tol
-        return backends.run(adapter, p, float(tol), int(max_steps or 100_000))
+        most = backends.MOST if max_steps is None else int(max_steps)
+        return backends.run(adapter, p, float(tol), most)
     module = MODULES[method]
     start = cast(_start(init, source, target, p.epsilon), p.b.dtype)
     coupling = module.solve_problem(p, start, module.options(p.b.dtype, tol, max_steps))
@@ -215,7 +216,7 @@ def solve_batch(
         ValueError: as `solve`.
 
     Example:
-        >>> from jaxcolor.measure import Grid, Measure, as_cloud, nodes
+        >>> from jaxcolor.measure import Measure
         >>> x = jnp.zeros((4, 2, 1)) + jnp.array([[0.0], [1.0]])
         >>> mu, nu = Measure(x, jnp.full((4, 2), 0.5)), Measure(x + 2, jnp.full((4, 2), 0.5))
         >>> [round(float(v), 2) for v in solve_batch(mu, nu, epsilon=0.1).value]
