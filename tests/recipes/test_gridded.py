@@ -70,6 +70,13 @@ def test_with_the_uniform_reference_it_is_the_paper_s_iteration(name, x64):
     )
 
 
+@pytest.fixture
+def coarse(monkeypatch):
+    """On 32 nodes, an eighth of the usual: where it is about what moves, and not how far."""
+    finer = gridded.histograms
+    monkeypatch.setattr(gridded, "histograms", lambda *given: finer(*given, size=32))
+
+
 def two_colours(shares, n=2000):
     """A cloud of dark grey and of pure red, and one of slightly lighter grey alone."""
     dark = 0.2 + 0.02 * RNG.random((int(shares[0] * n), 3))
@@ -83,6 +90,7 @@ def two_colours(shares, n=2000):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("coarse")
 @pytest.mark.parametrize("name", ["kl", "tv", "mixed"])
 def test_what_has_no_partner_stays(name):
     mu, nu = two_colours((0.5, 0.5))
@@ -133,6 +141,7 @@ def single_grid():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("coarse")
 def test_the_larger_picture_has_more_to_give(photographs):
     """Counted by pixels, a quarter of the reference can serve a quarter of the source."""
     source, reference = photographs

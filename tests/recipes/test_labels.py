@@ -248,11 +248,17 @@ class TestThreeBlobs:
         assert late < 1e-3
         assert early > 10 * late  # as on the page, one update at each blur, it is not there yet
 
-    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        "count",
+        [
+            pytest.param(4_000, marks=pytest.mark.slow),
+            pytest.param(10_000, marks=pytest.mark.long),  # as on the page
+        ],
+    )
     @pytest.mark.parametrize("reach", [None, REACH])
-    def test_ten_thousand_points(self, shared, reach):
+    def test_many_points(self, shared, reach, count):
         """float32 is as good as float64, and the plan's rows are what the marginals demand."""
-        clouds = shared(10_000)
+        clouds = shared(count)
         found = carry(*clouds, reach=reach)
         with jax.enable_x64(True):
             double = carry(*(part.astype(np.float64) for part in clouds), reach=reach)
