@@ -11,9 +11,10 @@ import jaxcolor
 
 ROOT = Path(jaxcolor.__file__).parent
 FORBIDDEN = {
-    "transport": {"image", "recipes", "amortize", "cli"},
-    "image": {"transport", "recipes", "amortize", "cli"},
-    "recipes": {"amortize", "cli"},
+    "transport": {"image", "recipes", "amortize", "cli", "studio"},
+    "image": {"transport", "recipes", "amortize", "cli", "studio"},
+    "recipes": {"amortize", "cli", "studio"},
+    "studio": {"transport", "amortize"},
     "measure.py": {"transport", "image", "recipes", "amortize", "cli"},
     "maps.py": {"transport", "image", "recipes", "amortize", "cli"},
     "sharding.py": {"transport", "image", "recipes", "amortize", "cli"},

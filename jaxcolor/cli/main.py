@@ -20,6 +20,7 @@ from jaxcolor.cli import (
     lut,
     morph,
     palette,
+    studio,
     texture,
     transfer,
     video,
@@ -41,6 +42,7 @@ COMMANDS = {
     "video": video,
     "doctor": doctor,
     "completion": completion,
+    "studio": studio,
 }
 
 

@@ -1,0 +1,298 @@
+"""The page's server: one socket a page for wishes and previews, HTTP for files."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import shutil
+import struct
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from jaxcolor.cli.common import describe
+from jaxcolor.studio import Limits
+from jaxcolor.studio.guard import Guard
+from jaxcolor.studio.opened import Opened
+from jaxcolor.studio.result import result
+from jaxcolor.studio.session import Changes, Frame, Session, Wish, wish
+from jaxcolor.studio.settings import plain_name
+from jaxcolor.studio.warm import warm
+
+PAGE = Path(str(resources.files("jaxcolor.studio").joinpath("page")))
+FULL = 1013  # a socket's code for "try again later"
+TOLD = 4000  # bytes of remarks in a header
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """A request that is answered by a line.
+
+    Attributes:
+        code: of HTTP.
+    """
+
+    def __init__(self, code: int, line: str):
+        super().__init__(line)
+        self.code = code
+
+
+class Studio:
+    """All open pages, and who works for them.
+
+    Work is done by threads, so that no page keeps another from being heard: previews by some, fits
+    and files by others, results at full size, which take the most memory, one at a time.
+
+    Args:
+        limits: what pages may ask.
+        paths: files that each page begins with.
+    """
+
+    def __init__(self, limits: Limits, paths: Sequence[str] = ()):
+        self.limits, self.paths = limits, [Path(path).absolute() for path in paths]
+        self.sessions: dict[str, Session] = {}
+        self.warm = threading.Event()
+        self._changes = Changes()
+        self._folder = Path(mkdtemp(prefix="jaxcolor-studio-"))
+        self._pools = {
+            name: ThreadPoolExecutor(threads, f"studio-{name}")
+            for name, threads in {"read": 2, "fit": 2, "frame": 2, "whole": 1, "warm": 1}.items()
+        }
+
+    def app(self, host: str) -> ASGIApp:
+        """The server for an address."""
+        routes = [
+            Route("/", self.index),
+            Route("/sessions/{token}/pictures", self.put, methods=["PUT"]),
+            Route("/sessions/{token}/pictures/{key}", self.show, methods=["GET"]),
+            Route("/sessions/{token}/pictures/{key}", self.drop, methods=["DELETE"]),
+            Route("/sessions/{token}/result", self.give, methods=["POST"]),
+            WebSocketRoute("/socket", self.talk),
+            Mount("/page", StaticFiles(directory=PAGE)),
+        ]
+        return Guard(Starlette(routes=routes, lifespan=self.lifespan), host)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        self._pools["warm"].submit(warm, self.warm)
+        try:
+            yield
+        finally:
+            for pool in self._pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)
+            for session in list(self.sessions.values()):
+                session.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def run(self, pool: str, call: Callable[..., T], *args: Any) -> T:
+        """A call in a thread of a pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._pools[pool], call, *args)
+
+    async def index(self, request: Request) -> Response:
+        return FileResponse(PAGE / "index.html")
+
+    async def put(self, request: Request) -> Response:
+        """An upload: the body is the file, `name` its name."""
+        name = plain_name(request.query_params.get("name", ""))
+        with _answering() as answer:
+            session = self._session(request)
+            key, path = session.place(name)
+            try:
+                await self._receive(request, name, path)
+                found = await self.run("read", session.add, key, path, name)
+                if session.token not in self.sessions:
+                    raise Refused(410, "this page is closed")
+                answer.set(JSONResponse(as_json(found)))
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+        return answer.response
+
+    async def _receive(self, request: Request, name: str, path: Path) -> None:
+        most, size = self.limits.megabytes << 20, 0
+        declared = request.headers.get("content-length", "0")
+        held = sum(one.held for one in self.sessions.values())
+        if held + int(declared) > self.limits.gigabytes << 30:
+            raise Refused(507, f"{name}: the studio holds {self.limits.gigabytes} GB of pictures "
+                          "already, the most it takes: close other pages")  # fmt: skip
+        too_large = Refused(413, f"{name}: is larger than {self.limits.megabytes} MB, the most a "
+                            "file may have here (--max-megabytes)")  # fmt: skip
+        if int(declared) > most:
+            raise too_large
+        with path.open("wb") as file:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > most:
+                    raise too_large
+                file.write(chunk)
+
+    async def show(self, request: Request) -> Response:
+        """A picture as it was before."""
+        with _answering() as answer:
+            found = self._session(request).get(request.path_params["key"])
+            data, kind = await self.run("frame", lambda: found.file)
+            answer.set(Response(data, media_type=kind))
+        return answer.response
+
+    async def drop(self, request: Request) -> Response:
+        with _answering() as answer:
+            self._session(request).remove(request.path_params["key"])
+            answer.set(Response(status_code=204))
+        return answer.response
+
+    async def give(self, request: Request) -> Response:
+        """A result at full size: the body says of what, and how."""
+        with _answering() as answer:
+            session = self._session(request)
+            given = json.loads(await request.body())
+            asked = wish(given)
+            chosen = given.get("sources") or [asked.source]
+            sources = [session.chosen(wish({**given, "source": key}))[0] for key in chosen]
+            others = session.chosen(asked)[1]
+            kind = str(given.get("kind"))
+            path, lines = await self.run(
+                "whole", result, session.folder, kind, sources, others, asked.asked
+            )
+            answer.set(
+                FileResponse(
+                    path,
+                    filename=path.name,
+                    headers={"x-told": json.dumps(lines)[:TOLD]},
+                    background=BackgroundTask(shutil.rmtree, path.parent, True),
+                )
+            )
+        return answer.response
+
+    def _session(self, request: Request) -> Session:
+        found = self.sessions.get(request.path_params["token"])
+        if found is None:
+            raise Refused(410, "this page is closed")
+        return found
+
+    async def talk(self, socket: WebSocket) -> None:
+        """A page, from when it opens until it leaves."""
+        await socket.accept()
+        if len(self.sessions) >= self.limits.pages:
+            line = f"{self.limits.pages} pages are open, the most: close one and reload this"
+            await socket.send_json({"error": line})
+            return await socket.close(FULL)
+        session = Session(self._folder, self.limits, self._changes)
+        self.sessions[session.token] = session
+        wanted = asyncio.Event()
+        painter = None
+        try:
+            await socket.send_json(await self._hello(session))
+            painter = asyncio.create_task(self._paint(session, wanted, socket))
+            async for text in socket.iter_text():
+                await self._hear(session, wanted, socket, text)
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # it left in the middle of a word
+        finally:
+            self.sessions.pop(session.token, None)
+            if painter is not None:
+                painter.cancel()
+            await self.run("read", session.close)
+
+    async def _hello(self, session: Session) -> dict:
+        opened, errors = [], []
+        for path in self.paths:
+            try:
+                key, _ = session.place(path.name)
+                add = lambda: session.add(key, path, path.name, own=False)  # noqa: B023, E731
+                opened.append(as_json(await self.run("read", add)))
+            except Exception as error:
+                errors.append(describe(error))
+        most = {"megabytes": self.limits.megabytes, "pictures": self.limits.pictures}
+        return {"hello": session.token, "limits": most, "pictures": opened, "errors": errors}
+
+    async def _hear(
+        self, session: Session, wanted: asyncio.Event, socket: WebSocket, text: str
+    ) -> None:
+        try:
+            session.asked = wish(json.loads(text))
+            wanted.set()
+        except (ValueError, RecursionError) as error:
+            await socket.send_json({"error": describe(ValueError(str(error)))})
+
+    async def _paint(self, session: Session, wanted: asyncio.Event, socket: WebSocket) -> None:
+        """Previews of what is wished, the newest wish only."""
+        while True:
+            await wanted.wait()
+            wanted.clear()
+            asked = session.asked
+            try:
+                made = session.ready(asked)
+                if made is None:
+                    note = {"number": asked.number, "busy": True, "first": not self.warm.is_set()}
+                    await socket.send_json(note)
+                    made = await self.run("fit", session.fit, asked)
+                    if session.asked.fit != asked.fit:
+                        continue  # something else is wanted by now
+                    asked = session.asked
+                    wanted.clear()
+                frame = await self.run("frame", session.frame, made, asked)
+            except Exception as error:
+                await socket.send_json({"number": asked.number, "error": describe(error)})
+            else:
+                await socket.send_bytes(as_bytes(frame, asked))
+
+
+class _Answer:
+    """What a request is answered."""
+
+    response: Response
+
+    def set(self, response: Response) -> None:
+        self.response = response
+
+
+@contextlib.contextmanager
+def _answering():
+    """Every failure as a line for the page."""
+    answer = _Answer()
+    try:
+        yield answer
+    except ClientDisconnect:
+        answer.set(Response(status_code=400))  # nobody hears it
+    except Refused as error:
+        answer.set(JSONResponse({"error": str(error)}, error.code))
+    except Exception as error:
+        answer.set(JSONResponse({"error": describe(error)}, 422))
+
+
+def as_json(found: Opened) -> dict:
+    """A picture as the page is told of it."""
+    return {
+        "key": found.key,
+        "name": found.name,
+        "width": int(found.size[0]),
+        "height": int(found.size[1]),
+        "told": found.told,
+        "cloud": base64.b64encode(found.cloud).decode(),
+    }
+
+
+def as_bytes(frame: Frame, asked: Wish) -> bytes:
+    """A preview for the socket: the length of a JSON object, it, the cloud, the image."""
+    told = {
+        "number": asked.number,
+        "kind": frame.kind,
+        "cloud": len(frame.cloud),
+        "command": frame.command,
+    }
+    head = json.dumps(told).encode()
+    return struct.pack("<I", len(head)) + head + frame.cloud + frame.image
