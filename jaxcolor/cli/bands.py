@@ -10,14 +10,15 @@ TAKEN = ("method", "strength", "blur", "seed", "nodata", "overwrite", "bands")
 
 def add_bands(parser: argparse.ArgumentParser) -> None:
     """The options that `run_bands` reads beside TAKEN."""
-    parser.add_argument(
+    group = parser.add_argument_group("rasters of any number of bands")
+    group.add_argument(
         "--bands",
         action="store_true",
         help="match all bands of a TIFF (satellite, microscopy) jointly, as the numbers they are, "
         "to those of one REFERENCE with as many; by --method gaussian (default), histogram, "
         "sliced, newton, sinkhorn or exact, with --blur in standard deviations of a band",
     )
-    parser.add_argument(
+    group.add_argument(
         "--nodata",
         type=_value,
         metavar="V",

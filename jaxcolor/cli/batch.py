@@ -44,10 +44,11 @@ def add(commands, name: str) -> None:
         description="Give each source in PAIRS.csv the colours of its reference, or each picture "
         "in a folder those of one, as `jaxcolor transfer` does, and write the results to DIR.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("pairs", metavar="PAIRS.csv", nargs="?", help="a pair on each row")
-    parser.add_argument("--reference", metavar="IMAGE", help="whose look all of --images get")
+    parser.add_argument(
+        "--reference", metavar="FILE", help="picture or palette whose look all of --images get"
+    )
     parser.add_argument("--images", metavar="FOLDER", help="pictures, in folders below it too")
     parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder to write to")
     add_matching(parser)

@@ -16,8 +16,18 @@ from jaxcolor.recipes import known
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
+class Help(argparse.HelpFormatter):
+    """Help whose epilog, a text of several lines, stays as it is written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with errors of one line."""
+
+    def __init__(self, **how):
+        super().__init__(**{"formatter_class": Help, **how})
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
@@ -58,6 +68,17 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist already")
 
 
+def add_seed(parser: argparse._ActionsContainer, what: str) -> None:
+    """Where chance begins; another number, another `what`."""
+    parser.add_argument(
+        "--seed",
+        type=number(0, 2**32 - 1, int),
+        default=0,
+        metavar="N",
+        help=f"another number, another {what} (default: 0)",
+    )
+
+
 def add_weights(parser: argparse._ActionsContainer, what: str) -> None:
     """How much each of several counts; `what` one of them is called."""
     parser.add_argument(
@@ -75,6 +96,17 @@ def check_weights(args: argparse.Namespace, count: int, what: str) -> None:
         args.parser.error(f"{count} {what}, but {len(args.weights)} weights")
     if args.weights is not None and not any(args.weights):
         args.parser.error("all weights are 0")
+
+
+def numbered(folder: str, first: Path, suffix: str, count: int) -> list[Path]:
+    """Names for results in a row, after the first picture.
+
+    Example:
+        >>> [str(path) for path in numbered("out", Path("in/a.png"), ".jpg", 2)]
+        ['out/a_01.jpg', 'out/a_02.jpg']
+    """
+    digits = max(2, len(str(count)))
+    return [Path(folder) / f"{first.stem}_{k:0{digits}d}{suffix}" for k in range(1, count + 1)]
 
 
 @contextlib.contextmanager

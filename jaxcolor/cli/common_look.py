@@ -18,6 +18,7 @@ from jaxcolor.cli.batch_manifest import TODO, Entry, Manifest, digest
 from jaxcolor.cli.batch_run import Write, carry_out, one_by_one, write_each
 from jaxcolor.cli.common import start_jax
 from jaxcolor.cli.video import warn_of_hdr
+from jaxcolor.image import is_clip
 from jaxcolor.recipes.looks import Style
 
 if TYPE_CHECKING:
@@ -136,13 +137,6 @@ def _album() -> "Album":
     return Album(kept=())
 
 
-def is_clip(path: Path) -> bool:
-    """As `references.is_clip`, which takes long to import."""
-    from jaxcolor.image.video import CLIPS
-
-    return path.suffix.lower() in CLIPS
-
-
 def _opened(item: Entry, album: "Album") -> "Opened":
     """A picture, or some frames of a clip.
 
@@ -164,7 +158,7 @@ def _recolored(
     own = _opened(item, album)
     files.check_alpha(job.folder / item.output, own.picture)
     change_to = change(own.look, common.look(own.picture.profile), asked)
-    if is_clip(Path(item.source)):
+    if is_clip(item.source):
         warn_of_hdr(item.source)
         return functools.partial(_write_clip, item.source, change=change_to, strength=args.strength)
     picture = own.picture.recolored(change_to.at(args.strength))

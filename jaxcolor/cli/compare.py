@@ -44,7 +44,6 @@ def add(commands, name: str) -> None:
         "a browser. SW2: distance of the colours to REFERENCE's, 0 is best. SSIM: how much of "
         "SOURCE's structure is kept, 1 is best. Seconds: once compiled.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "source", metavar="SOURCE", help="the picture to recolour; or a table PAIRS.csv, alone"
@@ -122,7 +121,8 @@ def run(args: argparse.Namespace) -> None:
             from jaxcolor.recipes.page import page
 
             with files.aside(_page(args)) as temporary:
-                temporary.write_text(page(sections), encoding="utf-8")
+                # names that are no UTF-8 with question marks
+                temporary.write_text(page(sections), encoding="utf-8", errors="replace")
     _tell(args, pairs, sections)
     failed = [(pair, one) for pair, one in zip(pairs, sections, strict=True) if one.failure]
     if failed:

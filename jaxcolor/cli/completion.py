@@ -21,7 +21,6 @@ def add(commands, name: str) -> None:
         help="let your shell complete commands, options and files",
         description="Print the script that completes commands, options, their values and files.",
         epilog=WHERE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", metavar="SHELL", type=OneOf(SHELLS, "shell"), help=_any(SHELLS))
     parser.set_defaults(run=run, parser=parser)

@@ -15,16 +15,18 @@ from jaxcolor.cli.common import (
     check_weights,
     filled_folder,
 )
-from jaxcolor.cli.common_look import bring_together, is_clip
+from jaxcolor.cli.common_look import bring_together
 from jaxcolor.cli.group import add_group, check_group, joined
 from jaxcolor.cli.matching import (
     add_finishing,
     add_mixture,
+    add_space,
     add_strength,
     finishing,
     mixing,
 )
-from jaxcolor.recipes import HARMONIZING, HARMONY_BASES, SPACES
+from jaxcolor.image import is_clip
+from jaxcolor.recipes import HARMONIZING, HARMONY_BASES
 from jaxcolor.recipes.looks import Style, style
 
 SHEET = "before_after.png"
@@ -53,7 +55,6 @@ def add(commands, name: str) -> None:
         description="Find the look in the middle of all IMAGES (their colours' Wasserstein "
         "barycenter) and give it to each of them.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("images", metavar="IMAGE", nargs="*", help="two pictures or clips or more")
     parser.add_argument(
@@ -72,12 +73,10 @@ def add(commands, name: str) -> None:
         "contrast and colour balance alone; gentlest. mixture: the same for each part of the "
         "palette (default: sliced)",
     )
-    add_mixture(parser)
-    parser.add_argument(
-        "--space", type=OneOf(SPACES, "space"), help=f"colour space: {', '.join(SPACES)}"
-    )
+    add_space(parser, HARMONIZING)
     add_strength(parser)
     add_finishing(parser)
+    add_mixture(parser)
     add_overwrite(parser)
     add_group(parser)
     parser.set_defaults(run=run, check=check_usage, parser=parser)

@@ -12,6 +12,7 @@ from jaxcolor.cli.common import (
     OneOf,
     Parser,
     add_overwrite,
+    add_seed,
     check_files,
     number,
     progress,
@@ -43,7 +44,6 @@ def add(commands, name: str) -> None:
         description="Draw points from IMAGE and from LABELLED, couple them by optimal transport, "
         "and write those of IMAGE in the colours of their partners.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("image", metavar="IMAGE", help="a dark drawing on white")
     parser.add_argument("labelled", metavar="LABELLED", help="another one, in colours")
@@ -52,13 +52,7 @@ def add(commands, name: str) -> None:
     )
     _add_plan(parser)
     _add_reading(parser)
-    parser.add_argument(
-        "--seed",
-        type=number(0, 2**32 - 1, int),
-        default=0,
-        metavar="N",
-        help="another number, other points (default: 0)",
-    )
+    add_seed(parser, "draw of points")
     parser.add_argument(
         "--sheet",
         metavar="SHEET",

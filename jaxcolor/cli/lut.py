@@ -14,11 +14,20 @@ PROBES = 1 << 17  # colours by which tables are compared
 KINDS = "a .cube file (3-D, 1-D or both) or a HaldCLUT picture (.png or .tif)"
 
 
+EPILOG = """examples:
+  jaxcolor lut apply other.jpg grade.cube -o other_graded.jpg
+  jaxcolor lut convert grade.cube grade.png            # .cube to HaldCLUT, and back
+  jaxcolor lut identity blank.png                      # to capture another program's look
+
+`jaxcolor transfer ... --lut grade.cube` makes one of a picture."""
+
+
 def add(commands, name: str) -> None:
     group = commands.add_parser(
         name,
         help="use look-up tables",
         description=f"Use look-up tables. A LUT is {KINDS}.",
+        epilog=EPILOG,
     )
     actions = group.add_subparsers(metavar="ACTION", dest="action", required=True)
     _add_apply(actions)
@@ -55,7 +64,7 @@ def _add_apply(actions) -> None:
         "--interpolation",
         type=OneOf(INTERPOLATIONS, "interpolation"),
         default="tetrahedral",
-        help="tetrahedral (default) or trilinear",
+        help=f"between grid points: {' or '.join(INTERPOLATIONS)} (default: tetrahedral)",
     )
     add_finishing(parser, again=False)
     add_overwrite(parser)

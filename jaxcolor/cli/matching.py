@@ -2,7 +2,7 @@
 
 import argparse
 
-from jaxcolor.cli.common import OneOf, Parser, number
+from jaxcolor.cli.common import OneOf, Parser, add_seed, number
 from jaxcolor.image import GAMUTS, SMOOTHINGS
 from jaxcolor.recipes import DEFAULT_BLUR, DEFAULT_SPACE, DRAWS, MARGINALS, METHODS, SPACES
 from jaxcolor.recipes.looks import DEFAULT_LOOK, LOOKS, Style, style
@@ -30,18 +30,8 @@ def add_matching(parser: argparse.ArgumentParser, *, finish: bool = True) -> Non
     """
     parser.add_argument("--look", type=OneOf(LOOKS, "look"), help=LOOK_HELP)
     parser.add_argument("--method", type=OneOf(METHODS, "method"), help=METHOD_HELP)
-    defaults = ", ".join(f"{space} for {method}" for method, space in DEFAULT_SPACE.items())
-    parser.add_argument(
-        "--space",
-        type=OneOf(SPACES, "space"),
-        help=f"colour space to match in: {', '.join(SPACES)}. Pictures are read as sRGB for this, "
-        f"whatever their profile (default: {defaults}; reinhard has its own)",
-    )
+    add_space(parser, METHODS)
     add_strength(parser)
-    if finish:
-        add_finishing(parser)
-    else:
-        add_gamut(parser)
     parser.add_argument(
         "--bases",
         type=number(1, 1000, int),
@@ -49,32 +39,42 @@ def add_matching(parser: argparse.ArgumentParser, *, finish: bool = True) -> Non
         help="rounds of the sliced method; fewer are faster and rougher (default: the look's, or "
         f"{Style('sliced').bases})",
     )
-    parser.add_argument(
-        "--seed",
-        type=number(0, 2**32 - 1, int),
-        default=0,
-        metavar="N",
-        help="another draw of the sliced method",
-    )
+    add_seed(parser, "draw of the methods sliced and mixture")
+    if finish:
+        add_finishing(parser, look=True)
+    else:
+        add_gamut(parser, look=True)
     add_mixture(parser)
     add_coupling(parser)
 
 
+def add_space(parser: argparse.ArgumentParser, methods: tuple[str, ...]) -> None:
+    """Where these methods act."""
+    usual = {name: space for name, space in DEFAULT_SPACE.items() if name in methods}
+    others = [f"{space} for {name}" for name, space in usual.items() if space != "srgb"]
+    parser.add_argument(
+        "--space",
+        type=OneOf(SPACES, "space"),
+        help=f"colour space to match in: {', '.join(SPACES)}. Pictures are read as sRGB for this, "
+        f"whatever their profile (default: srgb; {', '.join(others)})",
+    )
+
+
 def add_mixture(parser: argparse.ArgumentParser) -> None:
     """What the method `mixture` takes."""
-    parser.add_argument(
+    group = parser.add_argument_group("the method mixture")
+    group.add_argument(
         "--components",
         type=_components,
         metavar="K",
-        help="for mixture: how many parts each palette has, or auto (default: "
-        f"{Style('mixture').components})",
+        help=f"how many parts each palette has, or auto (default: {Style('mixture').components})",
     )
-    parser.add_argument(
+    group.add_argument(
         "--draw",
         type=OneOf(DRAWS, "draw"),
-        help="for mixture, where a colour is of several parts. mean: it goes between their images; "
-        "smooth. rand: each pixel goes to one of these by chance; nearer to REFERENCE, and grainy "
-        "unless smoothed (default: mean)",
+        help="where a colour is of several parts. mean: it goes between their images; smooth. "
+        "rand: each pixel goes to one of these by chance; closer, and grainy unless smoothed "
+        "(default: mean)",
     )
 
 
@@ -98,43 +98,61 @@ def add_strength(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_finishing(parser: argparse.ArgumentParser, *, again: bool = True) -> None:
-    """What follows once colours are mapped; `again` where there is something to match them to."""
-    parser.add_argument(
+def add_finishing(
+    parser: argparse.ArgumentParser, *, again: bool = True, look: bool = False
+) -> None:
+    """What follows once colours are mapped.
+
+    Args:
+        parser: of a command.
+        again: there is something to match colours to once more.
+        look: there are looks, with a finish of their own.
+    """
+    group = parser.add_argument_group("once colours are mapped")
+    group.add_argument(
         "--smooth",
         type=OneOf(SMOOTHINGS, "smoothing"),
         help="filter of the change, so that it adds no grain, bands or blocks. yaroslavsky: as "
         "even as the source's own colours; keeps those of small things. guided: quicker; tints "
-        "small things. regrain: the source's own grain, paler colours. none",
+        "small things. regrain: the source's own grain, paler colours. none "
+        f"({_usual('none', look)})",
     )
-    add_gamut(parser)
-    parser.add_argument(
+    add_gamut(group, look=look)
+    group.add_argument(
         "--dither",
         action=argparse.BooleanOptionalAction,
-        help="round 8-bit results by a fine pattern: slow gradients stay smooth",
+        help="round 8-bit results by a fine pattern: slow gradients stay smooth "
+        f"({_usual('no', look)})",
     )
     if again:
-        parser.add_argument(
+        group.add_argument(
             "--rounds",
             type=number(1, 10, int),
             metavar="N",
-            help="how often to smooth, matching colours to REFERENCE in between; needs --smooth",
+            help="how often to smooth, matching colours again in between; needs --smooth "
+            f"({_usual('1', look)})",
         )
-        parser.add_argument(
+        group.add_argument(
             "--rematch",
             action=argparse.BooleanOptionalAction,
-            help="match colours once more at the end: closer to REFERENCE; needs --smooth",
+            help="match colours once more at the end: closer; needs --smooth "
+            f"({_usual('no', look)})",
         )
 
 
-def add_gamut(parser: argparse.ArgumentParser) -> None:
-    """What becomes of colours beyond black and white."""
+def add_gamut(parser: argparse._ActionsContainer, *, look: bool) -> None:
+    """What becomes of colours beyond black and white; `look` as for `add_finishing`."""
     parser.add_argument(
         "--gamut",
         type=OneOf(GAMUTS, "gamut mapping"),
         help="colours that no screen shows. clip: cut each channel; fade: keep hue and lightness, "
-        "give up saturation",
+        f"give up saturation ({_usual('clip', look)})",
     )
+
+
+def _usual(plain: str, look: bool) -> str:
+    """What is taken where nothing is said; argparse has no default of its own for it."""
+    return f"default: the look's, or {plain}" if look else f"default: {plain}"
 
 
 def finishing(args: argparse.Namespace) -> dict:
@@ -165,7 +183,8 @@ def matching(args: argparse.Namespace) -> Style:
 
 def add_coupling(parser: argparse.ArgumentParser) -> None:
     """What the optimal-transport methods take, in colour distances of the chosen space."""
-    parser.add_argument(
+    group = parser.add_argument_group("optimal transport: the methods newton, sinkhorn, grid")
+    group.add_argument(
         "--marginal",
         type=OneOf(MARGINALS, "marginal"),
         default="balanced",
@@ -174,14 +193,14 @@ def add_coupling(parser: argparse.ArgumentParser) -> None:
         "range: each counts for LO..HI times itself. Colours without a partner stay as they are "
         "(default: balanced)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--reach",
         type=number(1e-6, 1e6),
         metavar="R",
         help="for kl, tv and mixed: how far a partner may be, a colour distance in the space (from "
         "black to white: 1.7 in srgb, 1 in oklab, 100 in lab)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--range",
         dest="limits",
         nargs=2,
@@ -190,14 +209,14 @@ def add_coupling(parser: argparse.ArgumentParser) -> None:
         help="for range: least and greatest share, around 1 (0.5 2: half to twice as much)",
     )
     defaults = ", ".join(f"{blur} for {method}" for method, blur in DEFAULT_BLUR.items())
-    parser.add_argument(
+    group.add_argument(
         "--blur",
         type=number(1e-6, 1e6),
         metavar="B",
         help="for sliced, newton, sinkhorn and grid: colour distance to neglect; small is closer, "
         f"large is smoother (default: the look's, or {defaults}; in lab 100 times that)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--counts",
         action="store_true",
         help="for grid: colours weigh their pixels, not their share, so that the larger picture "

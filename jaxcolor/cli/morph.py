@@ -8,6 +8,7 @@ from jaxcolor.cli.common import (
     add_overwrite,
     check_files,
     number,
+    numbered,
     own_folder,
     progress,
     start_jax,
@@ -19,8 +20,8 @@ EPILOG = """examples:
   jaxcolor morph noon.jpg dusk.jpg -o evening --steps 24 --method sliced
   jaxcolor morph duck.png heart.png -o frames --steps 30 --shapes
 
-Frames are numbered from 1 and named after A: evening/noon_01.jpg, ... The first is A itself. With
---shapes they are grey PNG pictures."""
+A is the SOURCE, and B the REFERENCE, of the options. Frames are numbered from 1 and named after A:
+evening/noon_01.jpg, ... The first is A itself. With --shapes they are grey PNG pictures."""
 
 
 def add(commands, name: str) -> None:
@@ -29,7 +30,6 @@ def add(commands, name: str) -> None:
         help="turn one look, or one shape, into another",
         description="Write A on its way to the look of B, in N steps (displacement interpolation).",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("first", metavar="A", help="the picture to begin with")
     parser.add_argument(
@@ -75,10 +75,7 @@ def check_usage(args: argparse.Namespace) -> list[Path]:
     matching(args)
     first = Path(args.first)
     suffix = ".png" if args.shapes else first.suffix
-    digits = max(2, len(str(args.steps)))
-    paths = [
-        Path(args.out) / f"{first.stem}_{k:0{digits}d}{suffix}" for k in range(1, args.steps + 1)
-    ]
+    paths = numbered(args.out, first, suffix, args.steps)
     check_files(args, [args.first, args.second], paths)
     return paths
 

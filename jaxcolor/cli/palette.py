@@ -4,6 +4,7 @@ import argparse
 
 from jaxcolor.cli.common import (
     add_overwrite,
+    add_seed,
     check_files,
     number,
     progress,
@@ -30,7 +31,6 @@ def add(commands, name: str) -> None:
         description="Write the main colours of IMAGE to PALETTE.json, each with its share, "
         "heaviest first.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("image", metavar="IMAGE", help="the picture")
     parser.add_argument("-o", "--out", metavar="PALETTE.json", required=True, help="where to write")
@@ -48,13 +48,7 @@ def add(commands, name: str) -> None:
     parser.add_argument(
         "--mask", metavar="FILE", help="grey picture of IMAGE's size: only white counts"
     )
-    parser.add_argument(
-        "--seed",
-        type=number(0, 2**32 - 1, int),
-        default=0,
-        metavar="N",
-        help="another draw of the colours to begin with (default: 0)",
-    )
+    add_seed(parser, "draw of the colours to begin with")
     add_overwrite(parser)
     parser.set_defaults(run=run, parser=parser)
 

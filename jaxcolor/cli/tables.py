@@ -16,26 +16,27 @@ POOR = 40  # dB: a LUT further from its map than this shows it
 
 def add_tables(parser: argparse.ArgumentParser) -> None:
     """What `check_tables` and `save_lut` read."""
-    parser.add_argument(
+    group = parser.add_argument_group("for other programs")
+    group.add_argument(
         "--lut",
         metavar="OUT.cube|OUT.png",
         help="also write the change as a LUT for video and photo programs (ignores --mask): a "
         ".cube file, or a HaldCLUT picture (16-bit .png or .tif)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--lut-size",
         type=number(2, 129, int),
         metavar="N",
         help="grid points on each side of the LUT (default: 33; 65 is closer; of a HaldCLUT 64, or "
         "another square)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--lut-1d",
         action="store_true",
         help="with --lut OUT.cube and --method histogram, which changes each channel by itself: "
         "a 1-D LUT, exact to rounding",
     )
-    parser.add_argument(
+    group.add_argument(
         "--json",
         metavar="OUT.json",
         help="also write the map as a few numbers, which a dozen lines of NumPy evaluate: of "

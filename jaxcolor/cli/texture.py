@@ -1,22 +1,25 @@
-"""`jaxcolor texture`: textures and grain, of pictures and clips, as Gaussian fields."""
+"""`jaxcolor texture`: textures of pictures and clips, as Gaussian fields."""
 
 import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from jaxcolor.cli import grain
 from jaxcolor.cli.common import (
     add_overwrite,
+    add_seed,
     add_weights,
     check_files,
     check_weights,
     number,
+    numbered,
     own_folder,
     progress,
     start_jax,
 )
+from jaxcolor.image import is_clip
 
-CLIPS = (".mp4", ".mov", ".mkv", ".m4v", ".webm", ".avi")  # by their names files are known as clips
 SIDE, FRAMES, STEPS = 16_384, 10_000, 10_000
 SYNTH_EPILOG = """examples:
   jaxcolor texture synth sand.jpg -o more_sand.png --size 2048x1024
@@ -32,10 +35,6 @@ MIX_EPILOG = """examples:
   jaxcolor texture mix fire.mp4 water.mp4 -o both.mp4
 
 All are cropped, about their middles, to the largest size, and number of frames, that each has."""
-GRAIN_EPILOG = """example:
-  jaxcolor texture grain phone.jpg scanned_film.jpg -o phone_on_film.png
-
-A reference without grain takes it away. Both are compared pixel by pixel: scale them alike."""
 
 
 def add(commands, name: str) -> None:
@@ -47,21 +46,12 @@ def add(commands, name: str) -> None:
     actions = group.add_subparsers(metavar="ACTION", dest="action", required=True)
     _add_synth(actions)
     _add_mix(actions)
-    _add_grain(actions)
-
-
-def _add_action(actions, name: str, run, **texts: str) -> argparse.ArgumentParser:
-    kind = argparse.RawDescriptionHelpFormatter
-    parser = actions.add_parser(name, formatter_class=kind, **texts)
-    parser.set_defaults(run=run, parser=parser)
-    return parser
+    grain.add(actions, "grain")
 
 
 def _add_synth(actions) -> None:
-    parser = _add_action(
-        actions,
+    parser = actions.add_parser(
         "synth",
-        run_synth,
         help="make more of a texture",
         description="Write a texture like that of EXEMPLAR, of any size.",
         epilog=SYNTH_EPILOG,
@@ -69,14 +59,14 @@ def _add_synth(actions) -> None:
     parser.add_argument("exemplar", metavar="EXEMPLAR", help="a picture, or a clip, of a texture")
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where to write")
     _add_size(parser, "the exemplar's")
-    _add_common(parser)
+    add_seed(parser, "draw")
+    add_overwrite(parser)
+    parser.set_defaults(run=run_synth, parser=parser)
 
 
 def _add_mix(actions) -> None:
-    parser = _add_action(
-        actions,
+    parser = actions.add_parser(
         "mix",
-        run_mix,
         help="mix textures",
         description="Write a texture between those of two exemplars or more (Wasserstein "
         "barycenter of their Gaussian models), or N of them on the way from one to another.",
@@ -95,23 +85,9 @@ def _add_mix(actions) -> None:
         help="write N textures, from the first exemplar to the second",
     )
     _add_size(parser, "the largest that fits into each exemplar")
-    _add_common(parser)
-
-
-def _add_grain(actions) -> None:
-    parser = _add_action(
-        actions,
-        "grain",
-        run_grain,
-        help="give a picture the grain of another",
-        description="Write IMAGE with the film grain of REFERENCE: its strength at each lightness, "
-        "its size, its colours.",
-        epilog=GRAIN_EPILOG,
-    )
-    parser.add_argument("image", metavar="IMAGE", help="the picture to change")
-    parser.add_argument("reference", metavar="REFERENCE", help="the picture whose grain to take")
-    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where to write")
-    _add_common(parser)
+    add_seed(parser, "draw")
+    add_overwrite(parser)
+    parser.set_defaults(run=run_mix, parser=parser)
 
 
 def _add_size(parser: argparse.ArgumentParser, default: str) -> None:
@@ -126,17 +102,6 @@ def _add_size(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--seed",
-        type=number(0, 2**32 - 1, int),
-        default=0,
-        metavar="N",
-        help="another number, another draw (default: 0)",
-    )
-    add_overwrite(parser)
-
-
 def _size(text: str) -> tuple[int, int]:
     """An argparse type: (height, width)."""
     found = re.fullmatch(r"(\d+)x(\d+)", text)
@@ -146,13 +111,9 @@ def _size(text: str) -> tuple[int, int]:
     return size[1], size[0]
 
 
-def _is_clip(path: str) -> bool:
-    return Path(path).suffix.lower() in CLIPS
-
-
 def _check_kind(args: argparse.Namespace, exemplars: list[str]) -> bool:
     """Whether they are clips; what makes no sense ends with exit 2."""
-    kinds = {_is_clip(path) for path in exemplars}
+    kinds = {is_clip(path) for path in exemplars}
     if len(kinds) > 1:
         args.parser.error("pictures and clips do not mix: give the one or the other")
     (clips,) = kinds
@@ -175,8 +136,7 @@ def check_mix(args: argparse.Namespace) -> list[Path]:
         return [Path(args.out)]
     first = Path(args.exemplars[0])
     suffix = ".mp4" if clips else first.suffix
-    numbers = (str(k).zfill(max(2, len(str(args.steps)))) for k in range(1, args.steps + 1))
-    paths = [Path(args.out) / f"{first.stem}_{one}{suffix}" for one in numbers]
+    paths = numbered(args.out, first, suffix, args.steps)
     check_files(args, args.exemplars, paths)
     return paths
 
@@ -211,7 +171,7 @@ def run_mix(args: argparse.Namespace) -> None:
 
 def _mix(args: argparse.Namespace, paths: list[Path]) -> None:
     for path in paths:
-        _check_output(path, args.overwrite, _is_clip(args.exemplars[0]))
+        _check_output(path, args.overwrite, is_clip(args.exemplars[0]))
     with progress(len(paths) + 1, "texture mix") as step:
         step("reading")
         exemplars, like = _read(args.exemplars)
@@ -239,28 +199,6 @@ def _mixed(args: argparse.Namespace, exemplars: list) -> Iterator:
     return iter([mix(exemplars, key, weights=args.weights, size=size)])
 
 
-def run_grain(args: argparse.Namespace) -> None:
-    check_files(args, [args.image, args.reference], [args.out])
-    from jaxcolor.image import files
-
-    files.check_output(args.out, args.overwrite)
-    with progress(3, "texture grain") as step:
-        step("reading")
-        picture, reference = files.read(args.image), files.read(args.reference)
-        files.check_alpha(args.out, picture)
-        start_jax()
-        import jax
-
-        from jaxcolor.recipes.grain import grain
-
-        step("matching")
-        other = files.convert(reference, picture.profile).pixels
-        result = grain(picture.encoded, other, jax.random.key(args.seed))
-        step("writing")
-        files.write(args.out, picture.recolored(result))
-    print(f"{args.out}: {_described(result)}")
-
-
 def _check_output(path: Path, overwrite: bool, clip: bool) -> None:
     from jaxcolor.image import files
 
@@ -276,7 +214,7 @@ def _read(paths: list[str]) -> tuple[list, object]:
     """Exemplars as arrays, and what the first one's file has beside: rate or profile."""
     from jaxcolor.image import files
 
-    if _is_clip(paths[0]):
+    if is_clip(paths[0]):
         from jaxcolor.image import video
 
         clips = [video.read_clip(path) for path in paths]

@@ -49,7 +49,6 @@ def add(commands, name: str) -> None:
         help="give SOURCE the colours of REFERENCE",
         description="Give SOURCE the colours of REFERENCE and write the result to OUT.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SOURCE", help="the picture to recolour")
     parser.add_argument(
@@ -80,9 +79,9 @@ def add(commands, name: str) -> None:
         help="no REFERENCE: spread the lightness of SOURCE evenly, keep its hues "
         "(--space lab or oklab)",
     )
-    add_bands(parser)
-    add_tables(parser)
     add_overwrite(parser)
+    add_tables(parser)
+    add_bands(parser)
     parser.set_defaults(run=run, parser=parser)
 
 

@@ -37,7 +37,6 @@ def add(commands, name: str) -> None:
         help="give a clip the colours of REFERENCE",
         description="Give CLIP the colours of REFERENCE and write the result to OUT.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("clip", metavar="CLIP", help="the clip to recolour")
     parser.add_argument(

@@ -1,11 +1,27 @@
 """Pixels: files, colour spaces, measures from pictures, look-up tables, filters, metrics."""
 
+from os import PathLike
+from pathlib import Path
 from typing import NamedTuple
 
 # names that a person may choose from; here, where reading them costs no import of jax
 INTERPOLATIONS = ("tetrahedral", "trilinear")  # of a look-up table
 SMOOTHINGS = ("guided", "yaroslavsky", "regrain", "none")  # of what a transfer changes
 GAMUTS = ("clip", "fade")  # of colours beyond what a screen shows
+CLIPS = frozenset({
+    *(".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"),
+    *(".ts", ".webm", ".wmv"),
+})  # fmt: skip
+
+
+def is_clip(path: str | PathLike) -> bool:
+    """Whether a file is to be read as a clip, by its suffix.
+
+    Example:
+        >>> is_clip("a.MP4"), is_clip("a.png")
+        (True, False)
+    """
+    return Path(path).suffix.lower() in CLIPS
 
 
 class Codec(NamedTuple):

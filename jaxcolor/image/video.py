@@ -17,10 +17,6 @@ from jaxcolor.image.files import aside
 
 END = 0.9  # of the time that a Matroska file says, from where on it is whole
 FORMATS = {".mp4": "MP4", ".mov": "MOV", ".mkv": "Matroska"}  # that are written
-# files that are taken for clips by their names
-CLIPS = frozenset(FORMATS) | {
-    ".avi", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".mxf", ".ts", ".webm", ".wmv", ".3gp"
-}  # fmt: skip
 # exact rounding, chroma in full: FFmpeg's defaults darken by a level or two
 EXACT = 0x40000 | 0x2000 | 0x4000
 SCALING = 0x4 | EXACT  # bicubic

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxcolor.image import files, video
+from jaxcolor.image import files, is_clip, video
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.recipes import palette
 from jaxcolor.recipes.palette import Palette
@@ -39,16 +39,6 @@ def read(path: str | PathLike) -> files.Picture | Palette:
     if is_clip(path):
         return files.Picture(pooled(path))
     return palette.read(path) if is_palette(path) else files.read(path)
-
-
-def is_clip(path: str | PathLike) -> bool:
-    """Whether a file is to be read as a clip, by its suffix.
-
-    Example:
-        >>> is_clip("a.MP4"), is_clip("a.png")
-        (True, False)
-    """
-    return Path(path).suffix.lower() in video.CLIPS
 
 
 def pooled(path: str | PathLike) -> np.ndarray:

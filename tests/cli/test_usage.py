@@ -124,6 +124,7 @@ def test_help(cli, argv):
     assert answer.code == 0
     assert answer.err == ""
     assert answer.out.startswith(" ".join(("usage: jaxcolor", *argv)))
+    assert max(map(len, answer.out.splitlines())) <= 100
     for name in () if argv else COMMANDS:
         assert name in answer.out
 
