@@ -135,7 +135,8 @@ def _work(
     def make(item: Entry) -> Write:
         places = job.base / item.source, job.base / item.reference
         picture = transfer_pair(*places, recolor, album)
-        files.check_alpha(job.folder / item.output, picture)
-        return functools.partial(files.write, picture=picture)
+        out = job.folder / item.output
+        files.check_alpha(out, picture)
+        return functools.partial(files.write, picture=picture, name=out)
 
     return write_each(job, table, make, left)

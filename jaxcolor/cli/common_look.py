@@ -162,7 +162,7 @@ def _recolored(
         warn_of_hdr(item.source)
         return functools.partial(_write_clip, item.source, change=change_to, strength=args.strength)
     picture = own.picture.recolored(change_to.at(args.strength))
-    return functools.partial(files.write, picture=picture)
+    return functools.partial(files.write, picture=picture, name=job.folder / item.output)
 
 
 def _write_clip(source: str, path: Path, *, change, strength: float) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import OpenImageIO as oiio
 
-from jaxcolor.image.metadata import UPRIGHT, is_tiff
+from jaxcolor.image.metadata import UPRIGHT, into_png, is_tiff
 from jaxcolor.image.picture import HALF, Beside, Picture
 
 LIGHT = {"openexr": "EXR", "hdr": "HDR"}  # of linear light, by OpenImageIO's names
@@ -258,13 +258,12 @@ def _rows(pixels: np.ndarray, beside: Beside | None, kind: str) -> np.ndarray:
 
 
 def _embed(path: Path, picture: Picture) -> None:
-    """Add profile, EXIF and XMP to a PNG: libpng refuses the whole picture where a profile is
+    """Add profile, EXIF, XMP and text to a PNG: libpng refuses the whole picture where a profile is
     padded, say, and OpenImageIO rewrites the others."""
     added = []
     if picture.profile is not None:
         added.append((b"iCCP", b"ICC profile\0" + b"\0" + zlib.compress(picture.profile)))
-    if picture.xmp is not None:
-        added.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + picture.xmp))
+    added += [chunk[:2] for chunk in into_png(picture.xmp, picture.text).chunks]
     if picture.exif is not None:
         added.append((b"eXIf", picture.exif))
     data = path.read_bytes()

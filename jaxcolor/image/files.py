@@ -200,24 +200,29 @@ def check_alpha(path: str | PathLike, picture: Picture) -> None:
         raise ValueError(f"{path}: {kind} cannot hold transparency; write PNG or TIFF")
 
 
-def write(path: str | PathLike, picture: Picture) -> None:
+def write(path: str | PathLike, picture: Picture, *, name: str | PathLike = "") -> None:
     """Write a picture, complete or not at all; the suffix decides the format.
 
     PNG: uint8 and uint16 exactly, floats as 16 bit. TIFF: every dtype exactly. WebP: 8 bit,
     exactly. JPEG: 8 bit, quality 95, 4:4:4. OpenEXR and HDR: floats, in linear light. What the
     format has no room for (a profile in OpenEXR, say) is named in a warning.
 
+    Args:
+        path: where to.
+        picture: what.
+        name: what messages call it, where that is not its path.
+
     Raises:
         ValueError: an unknown suffix; transparency into JPEG or HDR.
         OSError: where the disk says no.
     """
-    path = Path(path)
+    path, name = Path(path), name or path
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
-        raise ValueError(f"{path}: unknown file type; use one of {', '.join(FORMATS)}")
-    check_alpha(path, picture)
+        raise ValueError(f"{name}: unknown file type; use one of {', '.join(FORMATS)}")
+    check_alpha(name, picture)
     for line in _lost(picture, kind):
-        warnings.warn(f"{path}: {line}", stacklevel=2)
+        warnings.warn(f"{name}: {line}", stacklevel=2)
     picture = _fitted(picture, kind)
     pixels = picture.pixels
     shallow = pixels.dtype == np.uint8 and not (kind == "TIFF" and picture.beside)
@@ -228,12 +233,12 @@ def write(path: str | PathLike, picture: Picture) -> None:
         else:
             reason = _deep().write(temporary, picture, kind)
             if reason:
-                raise OSError(f"{path}: could not be written ({reason})")
+                raise OSError(f"{name}: could not be written ({reason})")
         if kind == "TIFF":
             try:
                 metadata.into_tiff(temporary, picture.exif, picture.xmp)
             except Exception as error:  # no fault in a description may cost the picture
-                warnings.warn(f"{path}: without its EXIF data ({error})", stacklevel=2)
+                warnings.warn(f"{name}: without its EXIF data ({error})", stacklevel=2)
 
 
 def _lost(picture: Picture, kind: str) -> Iterator[str]:
@@ -246,7 +251,7 @@ def _lost(picture: Picture, kind: str) -> Iterator[str]:
         yield f"this format holds no {' and no '.join(held)}"
     words = [name for name in picture.text if name not in _words(picture, kind)]
     if words:
-        yield f"without its text ({', '.join(words[:8])}): that takes a PNG of 8 bit"
+        yield f"without its text ({', '.join(words[:8])}): that takes PNG"
     if kind == "JPEG":
         for name, room in _ROOM.items():
             if len(getattr(picture, name) or b"") > room:
@@ -260,7 +265,7 @@ def _lost(picture: Picture, kind: str) -> Iterator[str]:
 
 def _words(picture: Picture, kind: str) -> dict[str, str]:
     """What of its text a file of this kind takes over."""
-    if kind == "PNG" and picture.pixels.dtype == np.uint8:
+    if kind == "PNG":
         return picture.text
     comment = picture.text.get("Comment", "")
     fits = 0 < len(comment.encode(errors="surrogateescape")) <= _COMMENT

@@ -175,6 +175,14 @@ def test_a_bad_row_does_not_keep_the_others(batch, shots, small, save, tmp_path)
     assert {line["status"] for line in manifest(out)} == {"done"}
 
 
+def test_a_warning_names_the_result(batch, shots, small, tmp_path):
+    """Not the file beside it that it is written to."""
+    Image.fromarray(small[0]).save(tmp_path / "a.png", dpi=(300, 300))
+    answer = batch("source,reference,output\na.png,b.png,a.webp\n")
+    told = f"{tmp_path / 'out' / 'a.webp'}: this format holds no resolution"
+    assert (answer.code, answer.err) == (0, f"jaxcolor: warning: {told}\n")
+
+
 def test_debug_shows_where(batch, monkeypatch):
     monkeypatch.setenv("JAXCOLOR_DEBUG", "1")
     with pytest.raises(FileNotFoundError):
