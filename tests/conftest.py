@@ -1,5 +1,6 @@
 """Shared by all tests: both precisions, strict promotion, the shared pictures."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -90,6 +91,15 @@ def _hardly_compiled(request):
 def x64():
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """An experiment as a module; they import one another by name."""
+    for name in ("matplotlib", "skimage"):
+        pytest.importorskip(name)
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "experiments")
+    return importlib.import_module
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,5 @@
 """The experiments' own functions, on small things with known answers."""
 
-import importlib
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,17 +8,6 @@ import pytest
 from jaxcolor.measure import point_cloud, stack
 
 from problems import cloud  # isort: skip
-
-FOLDER = Path(__file__).parents[1] / "experiments"
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """An experiment as a module; they import one another by name."""
-    for name in ("matplotlib", "skimage"):
-        pytest.importorskip(name)
-    monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module
 
 
 def test_all_pairs_is_one_trace_and_equals_the_loop(load):

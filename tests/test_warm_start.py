@@ -16,16 +16,7 @@ from jaxcolor.transport.kernels import Cloud
 
 from problems import cloud  # isort: skip
 
-FOLDER = Path(__file__).parents[1] / "experiments"
 EPSILON = 0.3
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """A module of the study; they import one another by name."""
-    pytest.importorskip("skimage")
-    monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,7 @@ def solve(
         Bonneel, Rabin, Peyre, Pfister (2015), Sliced and Radon Wasserstein barycenters of measures,
         section 3.
     """
-    line.check(source, target, knots)
+    line.check_shapes(source, target, knots)
     dimension = source.points.shape[1]
     slices = dimension if slices is None else slices
     if steps < 1 or slices < 1:
@@ -136,7 +136,7 @@ def solve(
 def _fit(along: Array, a: Array, wanted: Array, b: Array, knots: int):
     """One direction's table, and W_2^2 along it."""
     both = line.binned(along, a, wanted, b, knots)
-    shift = both.step * line.rearrange(both.a, both.b, both.target)
+    shift = both.shift()
     return both.low, both.step, shift, (both.a * shift**2).sum()
 
 

@@ -162,6 +162,10 @@ class Binned(NamedTuple):
     source: tuple[Array, Array]
     target: tuple[Array, Array]
 
+    def shift(self) -> Array:
+        """(knots,) by how far the monotone map moves the source, a length; within the target."""
+        return self.step * rearrange(self.a, self.b, self.target)
+
 
 def binned(x: Array, a: Array, y: Array, b: Array, knots: int) -> Binned:
     """sum a_i delta(x_i) and sum b_j delta(y_j) on evenly spaced knots over both supports."""
@@ -180,7 +184,7 @@ def binned(x: Array, a: Array, y: Array, b: Array, knots: int) -> Binned:
     )
 
 
-def check(source: Measure, target: Measure, knots: int) -> None:
+def check_shapes(source: Measure, target: Measure, knots: int) -> None:
     """What every solver by projections asks for.
 
     Raises:
@@ -226,7 +230,7 @@ def solve(source: Measure, target: Measure, *, knots: int = 4096) -> Quantile:
     Reference:
         Santambrogio (2015), Optimal Transport for Applied Mathematicians, theorem 2.9.
     """
-    check(source, target, knots)
+    check_shapes(source, target, knots)
     frame = jnp.eye(source.points.shape[1], dtype=source.points.dtype)
     x, y = source.points.T, target.points.T
     tables = axis_maps(frame, x, source.weights, y, target.weights, knots)

@@ -9,7 +9,7 @@ from jax import Array
 from jaxcolor.maps import HIGHEST, Quantile, lookup
 from jaxcolor.measure import Measure
 from jaxcolor.transport import directions
-from jaxcolor.transport.line import axis_maps, binned, check, rearrange
+from jaxcolor.transport.line import axis_maps, binned, check_shapes
 
 # 64 to 2,048 knots reach the same distance; with fewer the map is smoother (TV, SSIM, bake error
 # all a little better), with many a picture's outliers leave the others enough
@@ -64,7 +64,7 @@ def solve(
         Pitie, Kokaram, Dahyot (2007), Automated colour grading using colour distribution transfer,
         algorithm 1, with quantiles in place of 300 bins.
     """
-    check(source, target, knots)
+    check_shapes(source, target, knots)
     if bases < 1:
         raise ValueError(f"bases must be at least 1, got {bases}")
     dimension = source.points.shape[1]
@@ -98,8 +98,7 @@ def _until(match, source: Measure, target: Measure, key: Array, drawn: Array, to
         def squared(axis):
             here, there = (jnp.matmul(axis, z, precision=HIGHEST) for z in (x, goal))
             both = binned(here, a, there, target.weights, knots)
-            shift = both.step * rearrange(both.a, both.b, both.target)
-            return (both.a * shift**2).sum()
+            return (both.a * both.shift() ** 2).sum()
 
         return jnp.sqrt(jax.lax.map(squared, held).mean())
 

@@ -15,7 +15,6 @@ from jaxcolor.maps import HIGHEST, lookup
 from jaxcolor.measure import Measure
 from jaxcolor.transport import line, line_exact
 from jaxcolor.transport.costs import Lp
-from jaxcolor.transport.line import check
 
 KNOTS = 4096
 FEW = 4096  # points in both clouds together that are sorted even on a CPU
@@ -61,7 +60,7 @@ def distance(
         Bonneel, Rabin, Peyre, Pfister (2015), Sliced and Radon Wasserstein barycenters of measures,
         equation 5.
     """
-    check(source, target, KNOTS)
+    line.check_shapes(source, target, KNOTS)
     if method is not None and method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)} or None, got {method!r}")
     if directions.ndim != 2 or directions.shape[1] != source.points.shape[1]:
@@ -163,7 +162,7 @@ def _binned(parts: Line, p: Array) -> tuple[Array, Line]:
     """The same on evenly spaced knots: the map and its inverse are read off at the points."""
     t, a, u, b = parts
     both = line.binned(*parts, KNOTS)
-    there = both.step * line.rearrange(both.a, both.b, both.target)
+    there = both.shift()
     back = both.step * line.rearrange(both.b, both.a, both.source)
     # the derivative of a potential is that of the cost where its point is sent
     ends = []
@@ -179,8 +178,7 @@ def _binned(parts: Line, p: Array) -> tuple[Array, Line]:
 
 def _binned_value(parts: Line, p: Array) -> Array:
     both = line.binned(*parts, KNOTS)
-    shift = both.step * line.rearrange(both.a, both.b, both.target)
-    return (both.a * jnp.abs(shift) ** p).sum()
+    return (both.a * jnp.abs(both.shift()) ** p).sum()
 
 
 def _slope(gap: Array, p: Array) -> Array:

@@ -1,5 +1,3 @@
-from importlib.util import find_spec
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +6,6 @@ import pytest
 from jaxcolor.iterate import Status, check
 from jaxcolor.measure import Grid, nodes
 from jaxcolor.transport import dynamic
-from jaxcolor.transport.backends import import_pot
 
 from problems import squared_distances  # isort: skip
 
@@ -31,14 +28,6 @@ def two(dtype, side=SIDE):
     here = ((0.3, 0.3), 0.1, 1.0), ((0.7, 0.6), 0.12, 0.7)
     there = ((0.6, 0.25), 0.12, 1.0), ((0.3, 0.7), 0.1, 0.8)
     return (blobs(dtype, *parts, side=side, haze=0.05) for parts in (here, there))
-
-
-@pytest.fixture(scope="module")
-def ot():
-    """POT, as an oracle."""
-    if not find_spec("ot"):
-        pytest.skip("needs POT")
-    return import_pot()
 
 
 def exact(ot, source, target):

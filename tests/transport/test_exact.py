@@ -27,15 +27,6 @@ def backend(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def ot():
-    """POT itself, as an oracle."""
-    if "pot" not in OFFERED:
-        pytest.skip("needs POT")
-    exact.solve(Dense(jnp.eye(2)), [1, 1], [1, 1], backend="pot")  # imports it as it should be
-    return sys.modules["ot"]
-
-
 def clouds(seed, n, m, dtype, weighted=True):
     mu, nu = cloud(seed, n, dtype, weighted=weighted), cloud(seed + 9, m, dtype, weighted=weighted)
     return Cloud(mu.points, nu.points), mu.weights, nu.weights

@@ -345,19 +345,16 @@ def test_another_draw_is_refused(single):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 3])
-def test_pot_agrees(d, x64):
-    from jaxcolor.transport.backends import import_pot
-
-    pot = import_pot()
+def test_pot_agrees(d, ot, x64):
     one, other = drawn(0, 3, d), drawn(1, 4, d)
     both = [np.asarray(getattr(m, name), float) for name in ("means", "covariances", "weights")
             for m in (one, other)]  # fmt: skip
     plan = mixture.couple(one, other)
-    np.testing.assert_allclose(plan.value, pot.gmm.gmm_ot_loss(*both), rtol=1e-8)
-    np.testing.assert_allclose(sparse.plan(plan), pot.gmm.gmm_ot_plan(*both), atol=1e-9)
+    np.testing.assert_allclose(plan.value, ot.gmm.gmm_ot_loss(*both), rtol=1e-8)
+    np.testing.assert_allclose(sparse.plan(plan), ot.gmm.gmm_ot_plan(*both), atol=1e-9)
     x = samples(one, 30)
     with np.errstate(over="ignore"):  # its odds of components overflow, their inverse is right
-        moved = pot.gmm.gmm_ot_apply_map(x, *both, method="bary")
+        moved = ot.gmm.gmm_ot_apply_map(x, *both, method="bary")
     np.testing.assert_allclose(
         APPLY(mixture_map.solve(one, other), jnp.asarray(x)), moved, rtol=1e-7
     )

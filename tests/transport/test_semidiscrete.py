@@ -1,5 +1,3 @@
-from importlib.util import find_spec
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +6,6 @@ import pytest
 from jaxcolor.iterate import Status, check
 from jaxcolor.measure import Grid, Measure, nodes, pad
 from jaxcolor.transport import semidiscrete
-from jaxcolor.transport.backends import import_pot
 
 from problems import squared_distances  # isort: skip
 
@@ -30,14 +27,6 @@ def problem(seed, dtype, kind="even"):
     parts = axis, (a / a.sum()).reshape(SIDE, SIDE), y, b / b.sum()
     axis, a, y, b = (jnp.asarray(part, dtype) for part in parts)
     return Grid((axis, axis), a), Measure(y, b)
-
-
-@pytest.fixture(scope="module")
-def ot():
-    """POT, as an oracle."""
-    if not find_spec("ot"):
-        pytest.skip("needs POT")
-    return import_pot()
 
 
 def exact(ot, density, target):
