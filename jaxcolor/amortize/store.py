@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcolor import npz
 from jaxcolor.amortize import data
 from jaxcolor.amortize.model import Network, initial
 from jaxcolor.measure import Measure
 
 CROPS = 60  # of each photograph
+WIDEST = 4096  # of any layer; more is a damaged file's
 PART = 64  # scenes between two turns of the progress bar
 SIDE = 900  # pixels that a photograph is reduced to
 
@@ -34,10 +36,26 @@ def pool(path: Path, scenes: int, photos: str | None) -> tuple[Measure, int]:
             parts.append(_photographs(Path(photos)))
         points, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
         write(path, lambda f: np.savez(f, points=points, weights=weights, made=len(parts[0][0])))
-    stored = np.load(path)
-    return Measure(jnp.asarray(stored["points"]), jnp.asarray(stored["weights"])), int(
-        stored["made"]
-    )
+    stored = npz.read(path, ("points", "weights", "made"))
+    made = stored["made"]
+    if made.shape or made.dtype.kind not in "iu" or not 0 <= made <= len(stored["points"]):
+        raise ValueError(f"{path}: holds no pool of palettes")
+    return _palettes(path, stored), int(made)
+
+
+def _palettes(path: str | Path, stored: dict[str, np.ndarray]) -> Measure:
+    """Points (n, k, 3) and weights (n, k) of a file.
+
+    Raises:
+        ValueError: where they are none.
+    """
+    points, weights = stored["points"], stored["weights"]
+    whole = points.ndim == 3 and points.shape == (*weights.shape, 3) and points.size
+    if not whole or not points.dtype == weights.dtype == np.float32:
+        raise ValueError(f"{path}: holds no palettes, points (n, k, 3) and weights (n, k)")
+    if not (np.isfinite(points).all() and np.isfinite(weights).all() and weights.min() >= 0):
+        raise ValueError(f"{path}: holds points or weights that are no numbers")
+    return Measure(jnp.asarray(points), jnp.asarray(weights))
 
 
 def held_out(path: Path, given: str | Path | None) -> Measure:
@@ -45,8 +63,7 @@ def held_out(path: Path, given: str | Path | None) -> Measure:
     if given is None and not path.exists():
         points, weights = _scenes(256, seed=2)
         write(path, lambda f: np.savez(f, points=points, weights=weights))
-    stored = np.load(given or path)
-    return Measure(jnp.asarray(stored["points"]), jnp.asarray(stored["weights"]))
+    return _palettes(given or path, npz.read(given or path, ("points", "weights")))
 
 
 def _scenes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -107,17 +124,35 @@ def resume(folder: Path, state, record: dict):
     """The state and record that a folder holds, or those given where it holds none.
 
     Raises:
-        ValueError: where the folder is of a network of another shape.
+        ValueError: where the folder is of a network of another shape, or its file damaged.
     """
     path = folder / "state.npz"
     if not path.exists():
         return state, record
-    stored = np.load(path)
+    stored = npz.read(path, ("record",))
     leaves, tree = jax.tree.flatten(state)
-    found = [stored[f"leaf{k}"] for k in range(len(stored.files) - 1)]
-    if [np.shape(leaf) for leaf in leaves] != [leaf.shape for leaf in found]:
+    found = [stored.get(f"leaf{k}", np.array("")) for k in range(len(stored) - 1)]
+    if [(np.shape(one), one.dtype) for one in leaves] != [(one.shape, one.dtype) for one in found]:
         raise ValueError(f"{folder} holds the training of another network")
-    return jax.tree.unflatten(tree, map(jnp.asarray, found)), json.loads(str(stored["record"]))
+    kept = _words(path, stored["record"])
+    if kept.keys() != record.keys():
+        raise ValueError(f"{path}: damaged (its record is not one of training)")
+    return jax.tree.unflatten(tree, map(jnp.asarray, found)), kept
+
+
+def _words(path: str | Path, text: np.ndarray) -> dict[str, Any]:
+    """JSON that a file of arrays holds.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    try:
+        told = json.loads(str(text))
+        if isinstance(told, dict):
+            return told
+    except (ValueError, RecursionError):
+        pass
+    raise ValueError(f"{path}: damaged (its description is no JSON)")
 
 
 def save_network(path: Path, network: Network) -> None:
@@ -130,14 +165,39 @@ def save_network(path: Path, network: Network) -> None:
 
 
 def load_network(path) -> Network:
-    """The network of a file that `save_network` wrote, in float32."""
-    stored = np.load(path)
-    shape = json.loads(str(stored["shape"]))
-    nodes, looks = (tuple(shape.pop(name)) for name in ("nodes", "looks"))
-    like = jax.eval_shape(lambda: initial(jax.random.key(0), nodes=nodes, looks=looks, **shape))
+    """The network of a file that `save_network` wrote, in float32.
+
+    Raises:
+        ValueError: where it is none.
+        OSError: where it cannot be read.
+    """
+    stored, told = npz.read(path, ("shape",)), npz.name(path)
+    like = _like(told, _words(told, stored["shape"]))
     names = [jax.tree_util.keystr(name) for name, _ in jax.tree.leaves_with_path(like)]
-    leaves = [np.asarray(stored[name], np.float32) for name in names]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+    wanted = [leaf.shape for leaf in jax.tree.leaves(like)]
+    leaves = [stored.get(name, np.zeros(())) for name in names]
+    known = all(leaf.dtype.kind == "f" for leaf in leaves)
+    if not known or [leaf.shape for leaf in leaves] != wanted:
+        raise ValueError(f"{told}: damaged (its arrays are not of the shape that it tells)")
+    return jax.tree.unflatten(jax.tree.structure(like), [leaf.astype("f4") for leaf in leaves])
+
+
+def _like(told: str, shape: dict[str, Any]) -> Network:
+    """The shapes of a network.
+
+    Raises:
+        ValueError: where a file tells of none that there can be.
+    """
+    try:
+        nodes, looks = (tuple(shape.pop(name)) for name in ("nodes", "looks"))
+        sizes = [*nodes, len(looks), *shape.values()]
+        if len(nodes) != 3 or not all(type(one) is int and 0 <= one <= WIDEST for one in sizes):
+            raise ValueError
+        if not all(type(one) in (int, float) and 0 < one < np.inf for one in looks):
+            raise ValueError
+        return jax.eval_shape(lambda: initial(jax.random.key(0), nodes=nodes, looks=looks, **shape))
+    except (KeyError, TypeError, ValueError, StopIteration, ZeroDivisionError) as error:
+        raise ValueError(f"{told}: damaged (it tells of no network)") from error
 
 
 def _sizes(network: Network) -> dict[str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 COLUMNS = ("source", "reference", "output")
+SHOWN = 100  # letters of a line that a message shows
 # what a folder is searched for, beside the types that are written too
 READABLE = (".avif", ".bmp", ".gif", ".jfif", ".jp2", ".pgm", ".pnm", ".ppm", ".psd", ".tga")
 
@@ -50,7 +51,7 @@ def read_list(path: Path) -> list[Pair]:
     if not set(COLUMNS[:2]) <= set(head) <= set(COLUMNS) or len(set(head)) < len(head):
         raise ValueError(
             f"{path}: the first line must name the columns source, reference and, if wanted, "
-            f"output, with commas between, and no others; got {', '.join(head) or 'nothing'}"
+            f"output, with commas between, and no others; got {_some(head) or 'nothing'}"
         )
     if not rows:
         raise ValueError(f"{path}: has no pairs")
@@ -58,7 +59,7 @@ def read_list(path: Path) -> list[Pair]:
     for number, row in enumerate(rows, 1):
         where = f"{path}, row {number}"
         if len(row) > len(head):
-            raise ValueError(f"{where}: more cells than columns ({', '.join(row)})")
+            raise ValueError(f"{where}: more cells than columns ({_some(row)})")
         if not all(fits(cell) for cell in row):
             raise ValueError(f"{where}: a line break or the like in a name")
         named = dict(zip(head, row, strict=False))
@@ -66,6 +67,12 @@ def read_list(path: Path) -> list[Pair]:
             raise ValueError(f"{where}: source or reference is empty")
         pairs.append(Pair(number, *(named.get(name, "") for name in COLUMNS), folder=path.parent))
     return _named(pairs, path)
+
+
+def _some(cells: list[str]) -> str:
+    """Cells as a message can show them."""
+    whole = ", ".join(cells)
+    return whole if len(whole) <= SHOWN else f"{whole[:SHOWN]} ..."
 
 
 def fits(name: str) -> bool:
@@ -82,15 +89,16 @@ def _named(pairs: list[Pair], path: Path) -> list[Pair]:
     taken: dict[str, int] = {}
     for pair in pairs:
         if pair.output:
-            where = f"{path}, row {pair.row}: output {pair.output}"
+            where = f"{path}, row {pair.row}: output {_some([pair.output])}"
             _check_output(Path(pair.output), where)
             first = taken.setdefault(plain(Path(pair.output)), pair.row)
             if first != pair.row:
                 raise ValueError(f"{where} is that of row {first} too")
+    counts: dict[str, int] = {}
     return [
-        replace(pair, output=str(Path(pair.output)) if pair.output else _free_name(pair, taken))
-        for pair in pairs
-    ]
+        replace(pair, output=str(Path(pair.output)) if pair.output
+                else _free_name(pair, taken, counts)) for pair in pairs
+    ]  # fmt: skip
 
 
 def _check_output(output: Path, where: str) -> None:
@@ -102,16 +110,18 @@ def _check_output(output: Path, where: str) -> None:
         raise ValueError(f"{where} is of an unknown file type; use one of {', '.join(FORMATS)}")
 
 
-def _free_name(pair: Pair, taken: dict[str, int]) -> str:
+def _free_name(pair: Pair, taken: dict[str, int], counts: dict[str, int]) -> str:
+    """A name that no other has; `counts` of those of the same pictures, for a long table."""
     from jaxcolor.image.files import FORMATS
 
     source, reference = Path(pair.source), Path(pair.reference)
     suffix = source.suffix if source.suffix.lower() in FORMATS else ".png"
     stem = f"{source.stem}_as_{reference.stem}"
-    name, count = stem + suffix, 1
+    name, count = stem + suffix, counts.get(stem + suffix, 1)
     while plain(Path(name)) in taken:
         count += 1
         name = f"{stem}_{count}{suffix}"
+    counts[stem + suffix] = count
     taken[plain(Path(name))] = pair.row
     return name
 
@@ -132,8 +142,8 @@ def pictures_in(folder: Path, out: Path) -> list[Path]:
     """
     from jaxcolor.image.files import FORMATS
 
-    own, found = out.resolve(), []
-    if own == folder.resolve():
+    own, found = os.path.realpath(out), []
+    if own == os.path.realpath(folder):
         raise ValueError(f"{folder}: results go to another folder than their pictures")
 
     def refuse(error: OSError) -> None:
@@ -142,7 +152,7 @@ def pictures_in(folder: Path, out: Path) -> list[Path]:
     for place, folders, names in os.walk(folder, onerror=refuse):
         here = Path(place)
         seen = [name for name in folders if not name.startswith(".")]
-        folders[:] = [name for name in seen if (here / name).resolve() != own]
+        folders[:] = [name for name in seen if os.path.realpath(here / name) != own]
         found += [(here / name).relative_to(folder) for name in names if not name.startswith(".")]
     found = sorted(path for path in found if path.suffix.lower() in {*FORMATS, *READABLE})
     if not found:

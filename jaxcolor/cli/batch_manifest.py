@@ -108,7 +108,10 @@ def _read(path: Path) -> list[Entry]:
     header, *lines = path.read_bytes().decode(errors="replace").split("\n")[:-1] or [""]
     if header != ",".join(HEADER):
         raise ValueError(f"{path}: is not a manifest of jaxcolor; name another folder")
-    return [Entry(*row) for row in csv.reader(lines) if len(row) == len(HEADER)]
+    try:
+        return [Entry(*row) for row in csv.reader(lines) if len(row) == len(HEADER)]
+    except csv.Error as error:
+        raise ValueError(f"{path}: damaged ({error}); name another folder") from error
 
 
 @contextlib.contextmanager

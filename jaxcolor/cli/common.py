@@ -13,6 +13,7 @@ from jaxcolor.cli.batch_list import replaced
 from jaxcolor.cli.batch_manifest import alone
 from jaxcolor.recipes import known
 
+LONGEST = 1000  # letters of a message
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
@@ -232,16 +233,28 @@ def own_folder(path: str) -> Iterator[Path]:
         yield folder
 
 
+def in_a_line(message: object) -> str:
+    """What can be shown of a message: files may put anything into one.
+
+    Example:
+        >>> in_a_line("no \\x1b[31m channel\\n" + 9000 * "a")[-20:]
+        'aaaaaaaaaaaaaaaa ...'
+    """
+    words = "".join(one if one.isprintable() or one.isspace() else "?" for one in str(message))
+    line = " ".join(words.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
+
+
 def describe(error: Exception) -> str:
     """An error as one line for a person."""
     if isinstance(error, ValueError):
-        return " ".join(str(error).split())
+        return in_a_line(error)
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror}"
     if isinstance(error, MemoryError):
         return "out of memory"
-    text = " ".join(str(error).split())[:300]
+    text = in_a_line(error)
     if isinstance(error, OSError):
         return text
     return f"{type(error).__name__}: {text} (JAXCOLOR_DEBUG=1 shows where)"

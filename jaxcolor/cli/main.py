@@ -25,7 +25,7 @@ from jaxcolor.cli import (
     transfer,
     video,
 )
-from jaxcolor.cli.common import Parser, describe
+from jaxcolor.cli.common import Parser, describe, in_a_line
 from jaxcolor.recipes import known
 
 COMMANDS = {
@@ -121,7 +121,7 @@ def _fail(message: str, code: int) -> int:
 def _one_line(message, category, filename, lineno, file=None, line=None) -> None:
     """Warnings as people read them; a library's own chatter is not for them."""
     if issubclass(category, UserWarning):
-        print(f"jaxcolor: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"jaxcolor: warning: {in_a_line(message)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Animated GIF, PNG and WebP: frames one at a time, with their times."""
 
-import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxcolor.image import metadata
-from jaxcolor.image.files import aside
+from jaxcolor.damage import is_of_machine
+from jaxcolor.image import limits, metadata
+from jaxcolor.image.files import aside, save
 from jaxcolor.image.picture import Picture
 from jaxcolor.image.profiles import convert
 
@@ -65,17 +65,18 @@ def timing(path: str | PathLike) -> Timing:
     """How an animation runs; it is decoded once for that.
 
     Raises:
-        ValueError: a damaged file.
+        ValueError: a damaged file; one that claims more than `limits` allow.
         OSError: where it cannot be opened.
     """
     durations, holes = [], False
     with _opened(path) as image:
+        limits.check_pixels(path, *image.size, getattr(image, "n_frames", 1))
         # a GIF counts the turns after the first; one that does not say is played once
         loop = image.info.get("loop")
         plays = 1 if loop is None else loop
         if image.format == "GIF" and loop:
             plays = loop + 1
-        profile, size = image.info.get("icc_profile") or None, image.size
+        profile, size = metadata.profile(image.info), image.size
         exif, xmp = _described(path, image.info)
         for _ in _seek(path, image):
             durations.append(float(image.info.get("duration") or 0))
@@ -103,9 +104,13 @@ def frames(path: str | PathLike) -> Iterator[np.ndarray]:
 
 def _opened(path: str | PathLike) -> Image.Image:
     try:
-        return Image.open(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Image.open(path)
     except Image.UnidentifiedImageError as error:
         raise ValueError(f"{path}: damaged or not a picture") from error
+    except Image.DecompressionBombError as error:
+        raise limits.TooLarge(f"{path}: refused, too large: {error}") from error
 
 
 def _seek(path: str | PathLike, image: Any) -> Iterator[None]:
@@ -115,8 +120,8 @@ def _seek(path: str | PathLike, image: Any) -> Iterator[None]:
             image.seek(index)
             image.load()
             yield
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except Exception as error:  # there is hardly a type that no decoder raises
+        if is_of_machine(error, path):
             raise
         raise ValueError(f"{path}: damaged ({error})") from error
 
@@ -173,7 +178,7 @@ def write(
     # Pillow looks at the frames of a PNG twice
     others = list(images) if kind == "PNG" else images
     with aside(path) as temporary:
-        first.save(temporary, kind, save_all=True, append_images=others, **options)
+        save(first, temporary, kind, save_all=True, append_images=others, **options)
     if lost:
         warnings.warn(f"{path}: GIF holds no {' and no '.join(lost)}", stacklevel=2)
 

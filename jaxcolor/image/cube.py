@@ -128,20 +128,29 @@ def _tables(header: dict[str, Any], rows: list[list[float]]) -> list[Table]:
         raise ValueError(
             f"not a {kind} .cube file ({told or 'LUT_3D_SIZE missing'}, {len(rows)} rows)"
         )
-    values, tables = np.array(rows, np.float32), []
+    values, tables = _stored(rows), []
     for kind, size in sizes.items():
         if not size:
             continue
         low, high = header.get(f"LUT_{kind}_INPUT_RANGE", UNIT.tolist())
         if not tables:
             low, high = header.get("DOMAIN_MIN", low), header.get("DOMAIN_MAX", high)
-        if not all(a < b for a, b in zip(low, high, strict=True)):
+        domain = _stored([low, high])
+        if not (domain[0] < domain[1]).all():
             raise ValueError(f"DOMAIN_MAX must exceed DOMAIN_MIN, got {[low, high]}")
         own, values = np.split(values, [size**3 if kind == "3D" else size])
         if kind == "3D":
             own = np.ascontiguousarray(own.reshape(size, size, size, 3).transpose(2, 1, 0, 3))
-        tables.append(Table(own, np.array([low, high], np.float32)))
+        tables.append(Table(own, domain))
     return tables
+
+
+def _stored(rows: list[list[float]]) -> np.ndarray:
+    """Numbers as float32, whose greatest is 3.4e38."""
+    values = np.array(rows)
+    if np.abs(values).max() > np.finfo(np.float32).max:
+        raise ValueError(f"its greatest number, {np.abs(values).max():g}, is out of reach")
+    return values.astype(np.float32)
 
 
 def _finite(count: int, told: str) -> Callable[[list[str]], list[float]]:

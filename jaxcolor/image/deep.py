@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import OpenImageIO as oiio
 
+from jaxcolor.image import limits
 from jaxcolor.image.metadata import UPRIGHT, into_png, is_tiff
 from jaxcolor.image.picture import HALF, Beside, Picture
 
@@ -16,6 +17,7 @@ LIGHT = {"openexr": "EXR", "hdr": "HDR"}  # of linear light, by OpenImageIO's na
 _NUMBERS = {"uint8": "uint8", "uint16": "uint16", "double": "double"}
 _UNUSUAL = ("int8", "int16", "int", "int32", "uint", "uint32")  # in pictures
 _EXR = b"v/1\x01"  # how such a file begins
+_ROWS = 64
 _LEAST = 1e-6  # alpha below which a colour is not divided by it
 _WHOLE = 2**32 - 1  # of the whole numbers that OpenEXR has for identities
 
@@ -24,19 +26,48 @@ def read(path: Path, profile: bytes | None = None) -> Picture:
     """The picture, upright, with straight alpha; with the profile given, else the file's.
 
     Raises:
-        ValueError: where the file is no picture that can be read.
+        ValueError: where the file is no picture that can be read, or claims more than `limits`
+            allow.
     """
+    try:
+        return _read(path, profile)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: damaged (its names are no text)") from error
+
+
+def said(speaker) -> str:
+    """The first line of OpenImageIO's complaint, the module's or a file's; it may quote bytes."""
+    try:
+        return "".join(speaker.geterror().splitlines()[:1])
+    except UnicodeDecodeError:
+        return "for a reason that is no text"
+
+
+def check(path: Path, spec) -> None:
+    """Refuse what takes more memory than a file of its size can have need of.
+
+    Raises:
+        ValueError: then.
+    """
+    limits.check_bytes(path, max(spec.image_bytes(True), spec.tile_bytes(True)))
+    if spec.depth > 1:
+        raise ValueError(f"{path}: holds a volume, no picture")
+
+
+def _read(path: Path, profile: bytes | None) -> Picture:
     config = oiio.ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", 1)
     source = oiio.ImageInput.open(str(path), config)
     if source is None:
-        reason = "".join(oiio.geterror().splitlines()[:1])
+        reason = said(oiio)
         with path.open("rb") as file:
             head = file.read(4)
         known = is_tiff(head) or head == _EXR
         fault = "damaged" if known else "not a picture that can be read"
         raise ValueError(f"{path}: {fault} ({reason})")
     spec, form = source.spec(), source.format_name()
+    limits.check_pixels(path, spec.width, spec.height)
+    check(path, spec)
     places = _places(path, spec, form == "openexr")
     channels = _channels(path, source, spec)
     if spec.get_int_attribute("oiio:subimages", 1) > 1:
@@ -88,9 +119,9 @@ def _channels(path: Path, source, spec) -> np.ndarray:
 
 def _block(path: Path, source, first: int, last: int, number: str) -> np.ndarray:
     block, spec = source.read_image(0, 0, first, last, number), source.spec()
-    message = source.geterror()
+    message = said(source)
     if block is None or message:
-        raise ValueError(f"{path}: damaged ({message.splitlines()[0] if message else 'no data'})")
+        raise ValueError(f"{path}: damaged ({message or 'no data'})")
     return np.asarray(block).reshape(spec.height, spec.width, -1)
 
 
@@ -149,14 +180,17 @@ def _dpi(spec) -> tuple[float, float] | None:
 
 
 def _straight(pixels: np.ndarray) -> np.ndarray:
-    """Colours that were multiplied by alpha in the file, divided by it; where it is 0, as they are
-    (light without substance is legal in OpenEXR)."""
+    """Colours that were multiplied by alpha in the file, divided by it, in place; where it is 0, as
+    they are (light without substance is legal in OpenEXR)."""
     integer = np.issubdtype(pixels.dtype, np.integer)
     top = float(np.iinfo(pixels.dtype).max) if integer else 1.0
-    alpha = pixels[..., -1:].astype(np.float64)
-    color = pixels[..., :-1] * (top / np.where(alpha > _LEAST, alpha, top))
-    color = np.minimum(np.rint(color), top) if integer else color
-    return np.concatenate([color.astype(pixels.dtype), pixels[..., -1:]], -1)
+    pixels = pixels if pixels.flags.writeable else pixels.copy()
+    for first in range(0, len(pixels), _ROWS):  # some at a time, for they take twice the room
+        part = pixels[first : first + _ROWS]
+        alpha = part[..., -1:].astype(np.float64)
+        color = part[..., :-1] * (top / np.where(alpha > _LEAST, alpha, top))
+        part[..., :-1] = np.minimum(np.rint(color), top) if integer else color
+    return pixels
 
 
 def _associated(pixels: np.ndarray, stored: np.ndarray | None) -> np.ndarray:

@@ -4,8 +4,9 @@ Pillow serves 8-bit files. It would read 16-bit RGB as 8 bit without a word, so 
 OpenEXR and HDR go through `deep`.
 """
 
+import io
+import logging
 import os
-import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,12 +17,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxcolor.image import metadata
+from jaxcolor.damage import is_of_machine
+from jaxcolor.image import limits, metadata
 from jaxcolor.image.aside import aside as aside
 from jaxcolor.image.picture import Picture
 from jaxcolor.image.profiles import convert as convert
 from jaxcolor.image.profiles import to_levels, to_srgb
 
+# Pillow says in what it raises what is wrong; unheard, its log would be printed as well
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 # what each format is written with: JPEG at 4:4:4, for colours are what this program is about
 _OPTIONS = {
     "PNG": {"compress_level": 4},
@@ -53,7 +57,8 @@ def read(path: str | PathLike) -> Picture:
     Of an animation, or of several pages, the first, with a warning.
 
     Raises:
-        ValueError: where the file is no picture, or a damaged one.
+        ValueError: where the file is no picture, a damaged one, or one that claims more than
+            `limits` allow.
         OSError: where it cannot be opened.
     """
     path = Path(path)
@@ -69,12 +74,12 @@ def read(path: str | PathLike) -> Picture:
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 if _is_deep(head, image):
-                    profile = image.info.get("icc_profile") or None
+                    profile = metadata.profile(image.info)
                     if image.format == "PNG":
                         image.verify()  # libpng would print its complaint on stderr
                 else:
                     told += _pages(image)
-                    picture = _read_pillow(image)
+                    picture = _read_pillow(path, image)
                 kept, turn = metadata.described(path, head, image.info, told)
     except Image.UnidentifiedImageError as error:
         # OpenImageIO knows formats, and float TIFFs, that Pillow does not
@@ -83,9 +88,11 @@ def read(path: str | PathLike) -> Picture:
         kept, turn = metadata.described(path, head, {}, told)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: refused, too large: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's word, not the decoder's
+    except limits.TooLarge:
+        raise
+    except Exception as error:  # there is hardly a type that no decoder raises
+        if is_of_machine(error, path):
+            raise
         raise ValueError(f"{path}: damaged or not a picture ({error})") from error
     if picture is None:
         picture = replace(_deep().read(path, profile), **kept)
@@ -149,8 +156,10 @@ def _turned(picture: Picture, turn: int) -> Picture:
     return replace(picture, pixels=rows, dpi=dpi)
 
 
-def _read_pillow(image: Image.Image) -> Picture:
-    profile, dpi = image.info.get("icc_profile") or None, _dpi(image)
+def _read_pillow(path: Path, image: Image.Image) -> Picture:
+    profile, dpi = metadata.profile(image.info), _dpi(image)
+    if image.format in ("JPEG", "MPO"):
+        limits.check_scans(path, *image.size)
     image.load()
     if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
         image = image.convert("RGBA" if image.mode == "RGB" else "LA")
@@ -229,7 +238,7 @@ def write(path: str | PathLike, picture: Picture, *, name: str | PathLike = "") 
     with aside(path) as temporary:
         if shallow:
             image = Image.fromarray(np.ascontiguousarray(pixels))
-            image.save(temporary, kind, **_saving(picture, kind))
+            save(image, temporary, kind, **_saving(picture, kind))
         else:
             reason = _deep().write(temporary, picture, kind)
             if reason:
@@ -238,7 +247,19 @@ def write(path: str | PathLike, picture: Picture, *, name: str | PathLike = "") 
             try:
                 metadata.into_tiff(temporary, picture.exif, picture.xmp)
             except Exception as error:  # no fault in a description may cost the picture
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise
                 warnings.warn(f"{name}: without its EXIF data ({error})", stacklevel=2)
+
+
+def save(image: Image.Image, path: Path, kind: str, **options) -> None:
+    """As Pillow does, by way of memory.
+
+    On a disk that is nearly full its own encoders write a part and do not see it.
+    """
+    memory = io.BytesIO()
+    image.save(memory, kind, **options)
+    path.write_bytes(memory.getbuffer())
 
 
 def _lost(picture: Picture, kind: str) -> Iterator[str]:

@@ -116,7 +116,7 @@ def _check_profile(path: str | PathLike, profile: bytes | None) -> None:
         return
     try:
         name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-    except (ImageCms.PyCMSError, OSError):
+    except (ImageCms.PyCMSError, OSError, ValueError):
         name = "one that cannot be read"
     if "sRGB" not in name:
         warnings.warn(

@@ -71,6 +71,12 @@ def described(path: Path, head: bytes, info: dict, told: list[str]) -> tuple[dic
     return {"exif": exif or None, "xmp": xmp or None, "text": _text(head, info)}, turn
 
 
+def profile(info: dict) -> bytes | None:
+    """The ICC profile among what Pillow tells of a file, which in a broken one may be a number."""
+    found = info.get("icc_profile")
+    return found if isinstance(found, bytes) and found else None
+
+
 def _text(head: bytes, info: dict) -> dict[str, str]:
     if head.startswith(b"\x89PNG"):  # all else that Pillow tells of these is no string
         return {key: value for key, value in info.items()
@@ -177,12 +183,22 @@ def meaning(path: Path) -> dict[int, tuple[int, Any]]:
 
 
 def _directory(file: BinaryIO) -> tuple[ImageFileDirectory_v2, bytes]:
-    """The first of a TIFF file, and the file's head."""
+    """The first of a TIFF file, and the file's head.
+
+    Raises:
+        ValueError: where it is broken.
+    """
     head = file.read(8)
     head += file.read(8) if head[2:4] in (b"+\0", b"\0+") else b""
-    whole = ImageFileDirectory_v2(head)
-    file.seek(whole.next)
-    whole.load(file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            whole = ImageFileDirectory_v2(head)
+            file.seek(whole.next)
+            whole.load(file)
+            dict(whole)  # values are understood when they are asked for
+    except Exception as error:  # of several types
+        raise ValueError(f"{file.name}: damaged (its directory is broken: {error})") from error
     return whole, head
 
 

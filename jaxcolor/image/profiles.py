@@ -13,7 +13,7 @@ from jaxcolor.image.picture import Picture
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile is not None:
-        with contextlib.suppress(ImageCms.PyCMSError, OSError):
+        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
             srgb = ImageCms.createProfile("sRGB")
             opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             converted = ImageCms.profileToProfile(image, opened, srgb, outputMode="RGB")
@@ -45,7 +45,7 @@ def convert(picture: Picture, profile: bytes | None) -> Picture:
         if mode == "L" and not grey:
             raise ImageCms.PyCMSError("a grey profile on a colour picture")
         result = ImageCms.profileToProfile(image.convert(mode), before, after, outputMode=new_mode)
-    except (ImageCms.PyCMSError, OSError) as error:
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
         warnings.warn(f"colour profile not used ({error})", stacklevel=2)
         return replace(picture, profile=profile)
     result = np.asarray(result)
@@ -69,6 +69,6 @@ def to_levels(pixels: np.ndarray, dtype: type) -> np.ndarray:
     """Pixels of any dtype in the levels of another, uint8 or uint16; clipped and rounded."""
     if pixels.dtype == dtype:
         return pixels
-    top = float(np.iinfo(dtype).max)
-    scale = np.float32(top / (65535.0 if pixels.dtype == np.uint16 else 1.0))
-    return np.rint(np.clip(pixels * scale, 0, top)).astype(dtype)
+    full = 65535.0 if pixels.dtype == np.uint16 else 1.0
+    scale = np.float32(np.iinfo(dtype).max / full)
+    return np.rint(np.clip(pixels, 0, full) * scale).astype(dtype)

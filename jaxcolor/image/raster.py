@@ -51,6 +51,8 @@ def read(path: str | PathLike) -> Raster:
     """
     import OpenImageIO as oiio
 
+    from jaxcolor.image import deep
+
     path = Path(path)
     with path.open("rb") as file:
         if not metadata.is_tiff(file.read(4)):
@@ -61,24 +63,32 @@ def read(path: str | PathLike) -> Raster:
     config.attribute("oiio:RawColor", 1)
     source = oiio.ImageInput.open(str(path), config)
     if source is None:
-        raise ValueError(f"{path}: cannot be read ({''.join(oiio.geterror().splitlines()[:1])})")
+        raise ValueError(f"{path}: cannot be read ({deep.said(oiio)})")
     spec = source.spec()
+    deep.check(path, spec)
     if spec.get_int_attribute("oiio:subimages", 1) > 1:
         warnings.warn(f"{path}: has several pages, of which the first is read", stacklevel=2)
     pixels = source.read_image(0, 0, 0, spec.nchannels, spec.format)
-    message = source.geterror()
+    message = deep.said(source)
     source.close()
     if pixels is None or message:
-        raise ValueError(f"{path}: damaged ({''.join(message.splitlines()[:1]) or 'no data'})")
+        raise ValueError(f"{path}: damaged ({message or 'no data'})")
     bands = np.asarray(pixels).reshape(spec.height, spec.width, spec.nchannels)
     meaning = _checked(path, bands)
     if meaning[262][1] == _WHITE_IS_ZERO and bands.dtype == np.uint8:
         bands = ~bands  # OpenImageIO turns these, and no other type
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        exif, xmp = metadata.from_tiff(path)
-        nodata = metadata.nodata(path)
-    return Raster(bands, meaning, exif, xmp, nodata)
+    return Raster(bands, meaning, *_described(path), metadata.nodata(path))
+
+
+def _described(path: Path) -> tuple[bytes | None, bytes | None]:
+    """EXIF, the georeference among it, and XMP."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return metadata.from_tiff(path)
+    except Exception:  # of several types; no fault in a description may cost the raster
+        warnings.warn(f"{path}: its EXIF data are broken, and left out", stacklevel=3)
+        return None, None
 
 
 def _checked(path: Path, bands: np.ndarray) -> dict[int, tuple[int, Any]]:
@@ -143,5 +153,7 @@ def write(path: str | PathLike, raster: Raster) -> None:
         try:
             metadata.into_tiff(temporary, raster.exif, raster.xmp, raster.meaning)
         except Exception as error:  # no fault in a description may cost the raster
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             warnings.warn(f"{path}: without its georeference ({error})", stacklevel=2)
             metadata.into_tiff(temporary, None, None, raster.meaning)

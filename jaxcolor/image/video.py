@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxcolor.damage import is_of_machine
 from jaxcolor.image.encoding import BT601, BT709, FULL, LIMITED, NTSC, RGB, encoding
 from jaxcolor.image.files import aside
 
@@ -72,8 +73,8 @@ def decoded(
                     count += 1
                     last = max(last, (frame.time or 0.0) + step)
     except av.FFmpegError as error:
-        if not isinstance(error, av.error.InvalidDataError | av.error.EOFError) and not count:
-            raise  # the disk's word, not the decoder's
+        if is_of_machine(error, path) and not count:
+            raise
         raise ValueError(f"{path}: damaged or not a clip ({error.strerror})") from error
     if not count:
         raise ValueError(f"{path}: holds no frames")
@@ -116,8 +117,12 @@ def opened(path: str | PathLike) -> Iterator:
         raise ValueError(f"{path}: is empty (0 bytes)")
     try:
         container = av.open(str(path))
-    except av.error.InvalidDataError as error:
+    except av.FFmpegError as error:
+        if is_of_machine(error, path):
+            raise
         raise ValueError(f"{path}: damaged or not a clip ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: damaged (its words are no text)") from error
     with container:
         if not container.streams.video:
             raise ValueError(f"{path}: holds no pictures, only sound")

@@ -79,7 +79,8 @@ def parse(text: str) -> Listed:
     for name, value in HEADER.items():
         if table.get(name, value) != value:
             known = json.dumps(value)
-            raise ValueError(f'"{name}" is {json.dumps(table[name])}; only {known} can be read')
+            told = _short(table[name])
+            raise ValueError(f'"{name}" is {told}; only {known} can be read')
     entries = [one if isinstance(one, dict) else {"hex": one} for one in listed]
     numbered = [(entry, f"colour {number}") for number, entry in enumerate(entries, 1)]
     return Listed(
@@ -98,7 +99,7 @@ def _levels(entry: dict, where: str) -> list[float]:
         return [np.nan] * 3
     found = HEX.fullmatch(code.strip()) if isinstance(code, str) else None
     if found is None:
-        raise ValueError(f"{where}: expected a colour like '#ff8000', got {str(code)[:40]!r}")
+        raise ValueError(f"{where}: expected a colour like '#ff8000', got {_short(code)}")
     digits = found[1] if len(found[1]) == 6 else "".join(2 * digit for digit in found[1])
     return [float(level) for level in bytes.fromhex(digits)]
 
@@ -108,8 +109,16 @@ def _point(entry: dict, where: str) -> list[float]:
     if point is None:
         return [np.nan] * 3
     if not isinstance(point, list) or len(point) != 3:
-        raise ValueError(f'{where}: "lab" must be [L, a, b], got {str(point)[:40]!r}')
-    return [_number(x, f'{where}: "lab"') for x in point]
+        raise ValueError(f'{where}: "lab" must be [L, a, b], got {_short(point)}')
+    return [_number(x, f'{where}: "lab"', 1e9) for x in point]
+
+
+def _short(value: Any) -> str:
+    """What a message shows of a value; one that is nested deeply cannot be shown."""
+    try:
+        return repr(str(value)[:40])
+    except (RecursionError, ValueError):
+        return "what cannot be shown"
 
 
 def _amount(entry: dict, where: str, name: str) -> float | None:
@@ -121,9 +130,9 @@ def _amount(entry: dict, where: str, name: str) -> float | None:
     return value
 
 
-def _number(value: Any, what: str) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) < 1e30:
-        raise ValueError(f"{what} takes finite numbers, got {str(value)[:40]!r}")
+def _number(value: Any, what: str, most: float = 1e30) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) < most:
+        raise ValueError(f"{what} takes finite numbers, got {_short(value)}")
     return float(value)
 
 

@@ -245,7 +245,8 @@ def load(path: str | PathLike) -> maps.ColorMap:
         if not isinstance(held, dict) or held.get("format") != HEADER["format"]:
             raise ValueError(f'expected {{"format": "{HEADER["format"]}", ...}}')
         if held.get("version") != HEADER["version"]:
-            raise ValueError(f"version {held.get('version')!r}; only {HEADER['version']} is read")
+            told = f"{held.get('version')!r:.40}"
+            raise ValueError(f"version {told}; only {HEADER['version']} is read")
         return _chain(held.get("steps"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a map that can be read ({error})") from error
@@ -275,7 +276,7 @@ def _part(step: dict[str, Any]) -> maps.ColorMap:
             return Curve(op)
         return Curve(op, _array(step, "range", 2), _array(step, "slopes", 2))
     if op != "mixture":
-        raise ValueError(f"unknown op {op!r}")
+        raise ValueError(f"unknown op {op!r:.40}")
     k = len(step["weights"])
     law = _array(step, "weights", k), _array(step, "means", k, 3)
     source = GaussianMixture(*law, _array(step, "covariances", k, 3, 3))
@@ -286,6 +287,8 @@ def _part(step: dict[str, Any]) -> maps.ColorMap:
 
 def _array(step: dict[str, Any], name: str, *shape: int) -> Any:
     array = np.asarray(step[name])
-    if array.shape != shape or array.dtype.kind not in "if" or not np.isfinite(array).all():
+    # maps compute in float32
+    known = array.dtype.kind in "if" and (np.abs(array) <= np.finfo(np.float32).max).all()
+    if array.shape != shape or not known:
         raise ValueError(f'"{name}" must be finite numbers of the shape {shape}')
     return _exactly(array)[0]

@@ -8,6 +8,7 @@ from os import PathLike
 
 import numpy as np
 
+from jaxcolor import npz
 from jaxcolor.image import colors, files
 from jaxcolor.image.keys import unpack
 from jaxcolor.image.pixels import Pixels, from_float
@@ -75,6 +76,10 @@ def save(path: str | PathLike, one: Reduced) -> None:
 def load(path: str | PathLike) -> Reduced:
     """Out of a file of `save`.
 
+    Raises:
+        ValueError: where it is none.
+        OSError: where it cannot be read.
+
     Example:
         >>> from pathlib import Path
         >>> from tempfile import mkdtemp
@@ -83,9 +88,18 @@ def load(path: str | PathLike) -> Reduced:
         >>> load(path).picture.pixels
         array([[7, 9]], dtype=uint8)
     """
-    with open(path, "rb") as file, np.load(file) as held:  # numpy leaves a broken file open
-        picture = files.Picture(held["pixels"], held["profile"].tobytes() or None)
-        return Reduced(picture, held["weight"])
+    held = npz.read(path, ("pixels", "weight", "profile"))
+    pixels, weight, profile = held["pixels"], held["weight"], held["profile"]
+    size = pixels.shape[1:2]
+    whole = (
+        pixels.shape in ((1, *size), (1, *size, 3))
+        and pixels.dtype in (np.uint8, np.uint16, np.float32, np.float64)
+        and (weight.shape, weight.dtype) == ((1, *size), np.float32)
+        and profile.dtype == np.uint8
+    )
+    if not whole or not (np.isfinite(pixels).all() and ((weight >= 0) & (weight <= 1)).all()):
+        raise ValueError(f"{path}: holds no colours of a picture")
+    return Reduced(files.Picture(pixels, profile.tobytes() or None), weight)
 
 
 class Common:
