@@ -1,17 +1,23 @@
-"""What the tests of the command share: a caller and small pictures."""
+"""What the tests of the command share: a caller, small pictures, a folder of them."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cli.corpus import COUNT, QUICK
 from PIL import Image
 
-from jaxcolor.cli.main import main
+from jaxcolor.cli import batch, harmonize
+from jaxcolor.cli.group import Group
+from jaxcolor.cli.main import build_parser, main
 from jaxcolor.image import files
 from jaxcolor.recipes import compare
 from jaxcolor.recipes.looks import LOOKS
@@ -154,3 +160,91 @@ def save(tmp_path):
 @pytest.fixture
 def load():
     return lambda path: files.read(path).pixels
+
+
+# what takes a folder
+
+
+@pytest.fixture
+def folder(tmp_path, photographs):
+    """Seven pictures in a folder and one below it, and things that are none."""
+    rng = np.random.default_rng(0)
+    place = tmp_path / "in"
+    (place / "sub" / "deeper").mkdir(parents=True)
+    for k in range(COUNT):
+        rows, shift = 20 + 2 * k, rng.integers(0, 60, 3)
+        pixels = photographs[k % 2][:rows, k : k + 30] // 2 + shift
+        where = place / ("sub/deeper" if k % 3 == 2 else ".") / f"{k}.png"
+        files.write(where, files.Picture(pixels.astype(np.uint8)))
+    (place / "notes.txt").write_text("Dear reader,")
+    (place / ".0.png").write_bytes(b"hidden")
+    (place / ".git").mkdir()
+    (place / ".git" / "1.png").write_bytes(b"hidden")
+    return place
+
+
+@pytest.fixture
+def words(folder, pair, tmp_path):
+    """The two commands, on that folder."""
+
+    def line(name: str, out="out", *options) -> list[str]:
+        extra = ["--reference", pair[1]] if name == "batch" else []
+        return [str(one) for one in (name, "--images", folder, *extra, "-o", tmp_path / out,
+                                     *QUICK, *options)]  # fmt: skip
+
+    return line
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """Run a command in several processes, here threads; the errors, by their number."""
+    local = threading.local()
+
+    @contextlib.contextmanager
+    def joined(args):
+        yield getattr(local, "group", Group())
+
+    for module in (batch, harmonize):
+        monkeypatch.setattr(module, "joined", joined)
+
+    def run(count: int, line: list[str]) -> dict[int, BaseException]:
+        barrier, errors, met = threading.Barrier(count), {}, []
+
+        def meet(group, place):
+            met.append((group.index, place))
+            barrier.wait(60)
+
+        def one(index):
+            local.group = Group(index, count)
+            try:
+                args = build_parser().parse_args(line)
+                args.run(args)
+            except threading.BrokenBarrierError:
+                pass  # ended with another
+            except BaseException as error:
+                errors[index] = error
+                barrier.abort()
+
+        monkeypatch.setattr(Group, "meet", meet)
+        threads = [threading.Thread(target=one, args=(index,)) for index in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        assert len(met) == len(set(met))  # no name twice
+        return errors
+
+    return run
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """How often each file is read, by name."""
+    counted, usual = Counter(), files.read
+
+    def once_more(path):
+        counted[os.path.basename(path)] += 1
+        return usual(path)
+
+    monkeypatch.setattr(files, "read", once_more)
+    return counted

@@ -1,6 +1,5 @@
 """`jaxcolor batch`: a table of pairs, done once each, whatever stops it."""
 
-import csv
 import hashlib
 import os
 import re
@@ -11,13 +10,13 @@ import time
 
 import numpy as np
 import pytest
+from cli.corpus import QUICK, everything, identity, manifest
 from image.profiles import display_p3
 from PIL import Image
 
 from jaxcolor.cli import common
 from jaxcolor.image import files
 
-QUICK = ("--method", "gaussian")  # the one that takes least
 NAMES = ("a.png", "b.png", "c.png")
 ALL = [f"{one[0]}_as_{other[0]}.png" for one in NAMES for other in NAMES if one != other]
 SIX = "source,reference\n" + "".join(f"{name[0]}.png,{name[5]}.png\n" for name in ALL)
@@ -56,23 +55,8 @@ def digest(path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def manifest(folder) -> list[dict]:
-    with (folder / "manifest.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def pictures(folder) -> dict:
     return {path.name: path for path in folder.rglob("*.png")}
-
-
-def identity(folder) -> dict:
-    """What changes when a picture is written again."""
-    stats = {name: path.stat() for name, path in pictures(folder).items()}
-    return {name: (one.st_ino, one.st_mtime_ns) for name, one in stats.items()}
-
-
-def everything(folder) -> dict:
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # names and contents

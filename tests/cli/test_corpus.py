@@ -1,136 +1,25 @@
 """`jaxcolor batch` and `jaxcolor harmonize` over folders: shared by processes, stopped, resumed."""
 
 import contextlib
-import csv
 import gc
 import os
-import threading
 import weakref
-from collections import Counter
 
 import numpy as np
 import pytest
-from PIL import Image
+from cli.corpus import COUNT, NAMES, QUICK, everything, identity, manifest, no_sheet
 
-from jaxcolor.cli import batch, common_look, harmonize
+from jaxcolor.cli import batch, common_look
 from jaxcolor.cli.batch_list import outputs_of, pictures_in
 from jaxcolor.cli.batch_manifest import Entry, Manifest
 from jaxcolor.cli.group import Group
 from jaxcolor.cli.main import build_parser
 from jaxcolor.image import colors, files
-from jaxcolor.recipes import pairs, sheet
-
-QUICK = ("--method", "gaussian")  # the one that takes least
-COUNT = 7
-
-
-@pytest.fixture
-def folder(tmp_path, photographs):
-    """Seven pictures in a folder and one below it, and things that are none."""
-    rng = np.random.default_rng(0)
-    place = tmp_path / "in"
-    (place / "sub" / "deeper").mkdir(parents=True)
-    for k in range(COUNT):
-        rows, shift = 20 + 2 * k, rng.integers(0, 60, 3)
-        pixels = photographs[k % 2][:rows, k : k + 30] // 2 + shift
-        where = place / ("sub/deeper" if k % 3 == 2 else ".") / f"{k}.png"
-        files.write(where, files.Picture(pixels.astype(np.uint8)))
-    (place / "notes.txt").write_text("Dear reader,")
-    (place / ".0.png").write_bytes(b"hidden")
-    (place / ".git").mkdir()
-    (place / ".git" / "1.png").write_bytes(b"hidden")
-    return place
-
-
-@pytest.fixture
-def words(folder, pair, tmp_path):
-    """The two commands, on that folder."""
-
-    def line(name: str, out="out", *options) -> list[str]:
-        extra = ["--reference", pair[1]] if name == "batch" else []
-        return [str(one) for one in (name, "--images", folder, *extra, "-o", tmp_path / out,
-                                     *QUICK, *options)]  # fmt: skip
-
-    return line
+from jaxcolor.recipes import pairs
 
 
 class Killed(BaseException):
     """What no `except Exception` holds up, as a signal."""
-
-
-@pytest.fixture
-def together(monkeypatch):
-    """Run a command in several processes, here threads; the errors, by their number."""
-    local = threading.local()
-
-    @contextlib.contextmanager
-    def joined(args):
-        yield getattr(local, "group", Group())
-
-    for module in (batch, harmonize):
-        monkeypatch.setattr(module, "joined", joined)
-
-    def run(count: int, line: list[str]) -> dict[int, BaseException]:
-        barrier, errors, met = threading.Barrier(count), {}, []
-
-        def meet(group, place):
-            met.append((group.index, place))
-            barrier.wait(60)
-
-        def one(index):
-            local.group = Group(index, count)
-            try:
-                args = build_parser().parse_args(line)
-                args.run(args)
-            except threading.BrokenBarrierError:
-                pass  # ended with another
-            except BaseException as error:
-                errors[index] = error
-                barrier.abort()
-
-        monkeypatch.setattr(Group, "meet", meet)
-        threads = [threading.Thread(target=one, args=(index,)) for index in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(120)
-        assert len(met) == len(set(met))  # no name twice
-        return errors
-
-    return run
-
-
-@pytest.fixture
-def read(monkeypatch):
-    """How often each file is read, by name."""
-    counted, usual = Counter(), files.read
-
-    def once_more(path):
-        counted[os.path.basename(path)] += 1
-        return usual(path)
-
-    monkeypatch.setattr(files, "read", once_more)
-    return counted
-
-
-def everything(place) -> dict:
-    found = (path for path in place.rglob("*") if path.is_file())
-    return {str(path.relative_to(place)): path.read_bytes() for path in found}
-
-
-def identity(place) -> dict:
-    stats = {path: path.stat() for path in place.rglob("*.png")}
-    return {
-        str(path.relative_to(place)): (one.st_ino, one.st_mtime_ns) for path, one in stats.items()
-    }
-
-
-def manifest(place) -> list[dict]:
-    with (place / "manifest.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-NAMES = ["0.png", "1.png", "3.png", "4.png", "6.png", "sub/deeper/2.png", "sub/deeper/5.png"]
 
 
 # a folder
@@ -251,10 +140,6 @@ def test_harmonize_reads_each_picture_twice(together, words, read, monkeypatch):
     assert read == {os.path.basename(name): 2 for name in NAMES}
 
 
-def no_sheet(job, members, item):
-    return lambda path: path.write_bytes(b"sheet")
-
-
 @pytest.mark.parametrize("name", ["batch", "harmonize"])
 def test_few_pictures_are_held_however_many_there_are(
     done, words, folder, monkeypatch, photographs, name
@@ -286,22 +171,6 @@ def test_an_album_keeps_what_is_asked_for_again(pair, read):
     for path in (*pair, *pair):
         album.open(path)
     assert read == {"source.png": 2, "reference.png": 1}
-
-
-def test_the_sheet_shows_some(done, words, load, tmp_path, monkeypatch):
-    monkeypatch.setattr(common_look, "SHOWN", 3)
-    told, usual = [], sheet.sheet
-
-    def shown(cells, columns):
-        told.extend(cells)
-        return usual(cells, columns=columns)
-
-    monkeypatch.setattr(sheet, "sheet", shown)
-    done(*words("harmonize"))
-    assert [cell.title for cell in told[::2]] == ["0.png", "3.png", "6.png"]
-    assert told[0].note == "3 of 7 pictures"
-    assert max(max(cell.pixels.shape) for cell in told) == sheet.CELL
-    assert load(tmp_path / "out" / harmonize.SHEET).shape[1] > 1900
 
 
 # several processes
@@ -391,93 +260,13 @@ def tear(out, rng) -> None:
     table.write_bytes(whole + b"\n" + last[: int(rng.integers(len(last)))])
 
 
-# one look for all, resumed
-
-
-def test_a_lost_result_is_made_anew_from_what_is_kept(done, words, tmp_path, read):
-    done(*words("harmonize"))
-    out = tmp_path / "out"
-    whole, before = everything(out), identity(out)
-    (out / "4.png").unlink()
-    read.clear()
-    assert done(*words("harmonize")).startswith("resumed: 6 of 7 done already\n")
-    assert everything(out) == whole
-    del before["4.png"]
-    assert before.items() < identity(out).items()
-    (out / harmonize.SHEET).unlink()
-    read.clear()
-    done(*words("harmonize"))
-    assert everything(out) == whole
-    assert all(count == 2 for count in read.values())  # before and after
-
-
-def test_pictures_that_cannot_be_used_stop_all(together, words, folder, read, tmp_path):
-    good = (folder / "3.png").read_bytes()
-    (folder / "3.png").write_text("Dear reader,")
-    errors = together(2, words("harmonize"))
-    assert "1 of 7 failed" in str(errors.pop(0))
-    assert not errors
-    out = tmp_path / "out"
-    assert not list(out.rglob("*.png"))
-    states = {line["output"]: line["status"] for line in manifest(out)}
-    assert states.pop("3.png") == "failed"
-    assert set(states.values()) == {"todo"}
-    (folder / "3.png").write_bytes(good)
-    read.clear()
-    assert together(1, words("harmonize")) == {}
-    # each for its result, and as it was and is for the sheet; for its colours the new one alone
-    names = map(os.path.basename, NAMES)
-    assert read == {name: 4 if name == "3.png" else 3 for name in names}
-    assert not (out / common_look.MEASURES).exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ("picture", "of pictures that have changed"),
-        pytest.param("more", "of pictures that have changed", marks=pytest.mark.slow),
-        pytest.param("strength", "other settings", marks=pytest.mark.slow),
-        ("weights", "other settings"),
-    ],
-)
-def test_another_look_is_another_result(cli, words, folder, tmp_path, change, says):
-    assert cli(*words("harmonize")).code == 0
-    options = {"strength": ["--strength", "0.5"], "weights": ["--weights", *"1111112"]}
-    before, line = everything(tmp_path / "out"), words("harmonize", "out", *options.get(change, []))
-    if change == "picture":
-        (folder / "0.png").write_bytes((folder / "1.png").read_bytes())
-    elif change == "more":
-        (folder / "7.png").write_bytes((folder / "1.png").read_bytes())
-    answer = cli(*line)
-    assert (answer.code, says in answer.line) == (1, True)
-    assert "and 5 more" in answer.line  # the sheet too
-    assert everything(tmp_path / "out") == before
-    assert cli(*line, "--overwrite").code == 0
-    assert not set(before.values()) & set(everything(tmp_path / "out").values())
-
-
-def test_a_picture_that_changes_meanwhile(cli, words, folder, tmp_path, monkeypatch):
-    usual = common_look._measured
-
-    def and_then(*args):
-        found = usual(*args)
-        Image.new("RGB", (9, 9), (250, 0, 0)).save(folder / "1.png")
-        return found
-
-    monkeypatch.setattr(common_look, "_measured", and_then)
-    answer = cli(*words("harmonize"))
-    assert answer.code == 1
-    assert "1 of 7 failed" in answer.line
-    assert "1.png: has changed since this run began" in answer.line
-    assert not (tmp_path / "out" / "1.png").exists()
-    assert not (tmp_path / "out" / harmonize.SHEET).exists()
-
-
-def test_two_of_the_same_content(done, words, folder, tmp_path):
-    (folder / "copy.png").write_bytes((folder / "0.png").read_bytes())
-    done(*words("harmonize"))
-    first, second = (tmp_path / "out" / name for name in ("0.png", "copy.png"))
-    assert first.read_bytes() == second.read_bytes()
+def test_a_process_of_a_run_that_was_lost_makes_no_table(tmp_path):
+    straggler = Manifest(tmp_path, "1")
+    straggler.rewrite([])
+    straggler.path.unlink()  # by the run that has taken over
+    with pytest.raises(FileNotFoundError):
+        straggler.append(Entry("1", "a.png", "look", "a.png", "done"))
+    assert not straggler.path.exists()
 
 
 # as people run it
@@ -491,52 +280,3 @@ def test_two_processes(process, words, tmp_path, name):
         assert (run.returncode, run.stderr) == (0, "")
         assert run.stdout == f"{tmp_path / out / 'manifest.csv'}: 7 of 7 done\n"
     assert everything(tmp_path / "one") == everything(tmp_path / "two")
-
-
-def test_pictures_that_have_moved_are_the_same(done, folder, tmp_path):
-    def run() -> str:
-        return done("harmonize", "--images", folder, "-o", tmp_path / "out", *QUICK)
-
-    run()
-    (tmp_path / "out" / "1.png").unlink()
-    folder = folder.rename(tmp_path / "moved")
-    assert f"resumed: {COUNT - 1} of {COUNT} done already" in run()
-    table = (tmp_path / "out" / "manifest.csv").read_text()
-    assert str(folder) in table
-    assert f"{tmp_path / 'in'}/" not in table
-
-
-def test_what_was_kept_of_a_picture_and_is_broken_is_made_anew(done, words, tmp_path, monkeypatch):
-    done(*words("harmonize"))
-    whole = {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("[0-9]*.png")}
-    monkeypatch.setattr(common_look, "_forget", lambda folder: None)
-    done(*words("harmonize", "again"))
-    kept = list((tmp_path / "again" / ".measures").iterdir())
-    assert len(kept) == COUNT
-    for path in kept:
-        path.write_bytes(path.read_bytes()[:100])
-    for path in (tmp_path / "again").rglob("*.png"):
-        path.unlink()
-    monkeypatch.undo()
-    (tmp_path / "again" / ".measures" / "notes.txt").write_text("mine")
-    done(*words("harmonize", "again"))
-    again = {path.name: path.read_bytes() for path in (tmp_path / "again").rglob("[0-9]*.png")}
-    assert again == whole
-    assert [path.name for path in (tmp_path / "again" / ".measures").iterdir()] == ["notes.txt"]
-
-
-def test_a_process_of_a_run_that_was_lost_makes_no_table(tmp_path):
-    straggler = Manifest(tmp_path, "1")
-    straggler.rewrite([])
-    straggler.path.unlink()  # by the run that has taken over
-    with pytest.raises(FileNotFoundError):
-        straggler.append(Entry("1", "a.png", "look", "a.png", "done"))
-    assert not straggler.path.exists()
-
-
-def test_names_that_harmonize_cannot_note(cli, folder, tmp_path):
-    other = folder / "two\nlines.png"
-    (folder / "1.png").rename(other)
-    answer = cli("harmonize", folder / "0.png", other, "-o", tmp_path / "out", *QUICK)
-    assert answer.code == 2
-    assert "line break" in answer.line
