@@ -136,7 +136,7 @@ def test_help_names_what_there_is(cli):
     assert f"(default: {DEFAULT_LOOK})" in text
 
 
-def test_help_and_usage_errors_do_not_load_jax():
+def test_the_package_its_help_and_usage_errors_do_not_load_jax():
     """A process of its own, for here jax is loaded already."""
     program = """
 import sys

@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jaxcolor.image import cube, lut
 from jaxcolor.image.bake import bake
@@ -95,6 +97,13 @@ def test_as_davinci_resolve_writes_it(tmp_path):
     ]
 
 
+def test_red_runs_fastest(tmp_path):
+    bake(lambda colors: colors, 2).save(tmp_path / "x.cube")
+    rows = [line for line in (tmp_path / "x.cube").read_text().splitlines() if line[0] in "01-"]
+    assert [row.split()[0][0] for row in rows[:4]] == ["0", "1", "0", "1"]
+    assert [row.split()[2][0] for row in rows] == list("00001111")
+
+
 @pytest.mark.parametrize("kind", ["1D", "3D"])
 def test_ranges_of_one_table(tmp_path, kind):
     rows = RAMP if kind == "1D" else CORNERS
@@ -134,6 +143,11 @@ def test_what_other_programs_write(tmp_path, text):
         ("LUT_1D_SIZE 2\nLUT_1D_INPUT_RANGE 0\n" + RAMP, "line 2: expected two finite numbers"),
         ("LUT_1D_SIZE 2\nLUT_1D_INPUT_RANGE 0 inf\n" + RAMP, "line 2: expected two finite"),
         ("LUT_1D_SIZE 2\nLUT_1D_INPUT_RANGE 1 0\n" + RAMP, "must exceed"),
+        ("LUT_1D_SIZE x\n" + RAMP, "line 1"),
+        ("LUT_3D_SIZE 2\n0 0 0", "LUT_3D_SIZE 2, 1 rows"),
+        ("LUT_3D_SIZE 2\nDOMAIN_MIN 1 1 1\n" + CORNERS, "DOMAIN_MAX must exceed"),
+        ("LUT_1D_SIZE 2\n0 0\n1 1\n", "line 2: expected three finite numbers"),
+        ("LUT_1D_SIZE 2\n0 0 nan\n1 1 1\n", "line 2: expected three finite numbers"),
         ("LUT_1D_SIZE 2\nDOMAIN_MAX 1 1\n" + RAMP, "line 2: expected three finite numbers"),
         ("LUT_1D_SIZE 2\n0 0 0\ninf 1 1\n", "line 3: expected three finite numbers"),
         (b"L\0U\0T\0", "not text"),
@@ -143,6 +157,15 @@ def test_broken_files_are_named(tmp_path, text, says):
     with pytest.raises(ValueError, match=says) as caught:
         read(tmp_path, text)
     assert "x.cube" in str(caught.value)
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("cube") / "x.cube"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="cube"):
+        lut.load(path)
 
 
 @pytest.mark.parametrize(
@@ -169,8 +192,9 @@ def test_the_header_says_what_the_numbers_are(tmp_path):
 
 def test_what_no_reader_takes_is_not_written(tmp_path):
     bad = lut.Curves(jnp.full((2, 3), jnp.inf), UNIT)
+    worse = lut.Lut(jnp.full((2, 2, 2, 3), jnp.nan), UNIT)
     uneven = lut.Shaped(random_curves(domain=UNEVEN), random_lut())
-    for table, says in ((bad, "infinite"), (uneven, "one range for all channels")):
+    for table, says in ((bad, "infinite"), (worse, "NaN"), (uneven, "one range for all channels")):
         with pytest.raises(ValueError, match=says) as caught:
             table.save(tmp_path / "x.cube")
         assert "x.cube" in str(caught.value)
