@@ -23,10 +23,12 @@ DRAWN = 1000  # pixels of each picture that the exact distance is taken between
 
 @dataclass(frozen=True)
 class Score:
-    """Attributes:
-    sw2: sliced Wasserstein distance of the result's colours to the reference's, 0 is best.
-    ssim: structural similarity of lightness to the source, 1 is best.
-    tv: total variation relative to the source, 1 is neutral.
+    """How near a result is to its reference, and how true to its source.
+
+    Attributes:
+        sw2: sliced Wasserstein distance of the result's colours to the reference's, 0 is best.
+        ssim: structural similarity of lightness to the source, 1 is best.
+        tv: total variation relative to the source, 1 is neutral.
     """
 
     sw2: float

@@ -118,8 +118,13 @@ def mixes(
 
 @dataclass(frozen=True, eq=False)
 class Exemplar:
-    """Attributes: field (H, W, c) or (T, H, W, c) float32, c = 1 or 3, full scale = 1; the dtype
-    that it had; whether all of it was within [0, 1]."""
+    """A picture or clip whose texture is taken.
+
+    Attributes:
+        field: (H, W, c) or (T, H, W, c) float32, c = 1 or 3, full scale = 1.
+        dtype: that it had.
+        bounded: all of it was within [0, 1].
+    """
 
     field: np.ndarray
     dtype: np.dtype

@@ -65,7 +65,7 @@ def fit(
             pytree with `encode` and `decode`.
         strength: 0 (the identity) .. 1.
         mask, reference_mask: (H, W), 0..full scale: what counts in the fit.
-        key: PRNG key of 'sliced'; `jax.random.key(0)` by default.
+        key: PRNG key of 'sliced' and 'mixture'; `jax.random.key(0)` by default.
         bases: frames of 'sliced', 30 by default.
         components: of 'mixture', each picture's number of Gaussians, 10 by default; or 'auto', by
             the Bayesian information criterion.
