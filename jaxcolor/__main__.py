@@ -1,5 +1,6 @@
 """`python -m jaxcolor`, and the command."""
 
+import io
 import sys
 
 
@@ -14,6 +15,8 @@ def main() -> int:
         return 130
     from jaxcolor.cli.main import main
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names come out as the bytes that they are
+        sys.stdout.reconfigure(errors="surrogateescape")
     return main()
 
 

@@ -16,6 +16,15 @@ from collections.abc import Iterator
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WORKER = "JAXCOLOR_WORKER"  # set where another process started this one, and speaks for it
 CLEAR = "\r\x1b[K"  # a bar's line, on a terminal
+TIDY = """
+import os, sys
+for path in sys.argv[2:]:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+os._exit(int(sys.argv[1]))
+"""
 
 unfinished: set[str] = set()  # files to be removed, should the program be stopped
 begin = threading.Lock()  # held to add to them; once the program is stopped, for good
@@ -78,12 +87,18 @@ def _wait(heard: socket.socket, told: socket.socket, name: str) -> None:
 
 
 def end(code: int, name: str) -> None:
-    """Remove what is unfinished, say so, and leave without further ado."""
+    """Say so, remove what is unfinished, and leave without further ado."""
     begin.acquire()
-    for path in list(unfinished):
-        with contextlib.suppress(OSError):
-            os.unlink(path)
     if WORKER not in os.environ:
         with contextlib.suppress(OSError, ValueError):
             os.write(2, f"{CLEAR if sys.stderr.isatty() else ''}{name}: stopped\n".encode())
+    if unfinished and os.name == "posix":
+        # other threads would go on, and begin a file anew that is removed under their hands; with
+        # the program that takes the place of this one they are gone
+        with contextlib.suppress(OSError):
+            words = [sys.executable, "-I", "-S", "-c", TIDY, str(code), *unfinished]
+            os.execv(sys.executable, words)
+    for path in list(unfinished):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
     os._exit(code)

@@ -28,6 +28,14 @@ def write(path: Path, save: Callable[[Any], object]) -> None:
         save(file)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a killed run left half written."""
+    from jaxcolor.image import aside
+
+    names = ("pool.npz", "validation.npz", "state.npz", "weights.npz", "loss.png")
+    aside.sweep(folder / name for name in names)
+
+
 def pool(path: Path, scenes: int, photos: str | None) -> tuple[Measure, int]:
     """The pool of training palettes, made once, and how many of it are of made-up scenes."""
     if not path.exists():

@@ -126,6 +126,7 @@ def run(args: argparse.Namespace) -> None:
     """Train as asked, from where the folder stands."""
     folder = Path(args.folder)
     folder.mkdir(parents=True, exist_ok=True)
+    store.sweep(folder)
     pool, made = store.pool(folder / "pool.npz", args.scenes, args.photos)
     held = store.held_out(folder / "validation.npz", args.validation)
     tool = optimizer(args.rate, args.steps)

@@ -68,18 +68,23 @@ class Manifest:
         self._lock = threading.Lock()
 
     def append(self, entry: Entry) -> None:
-        """Add a line; it is on the disk when this returns.
+        """Add a line; it is on the disk when this returns, or nothing of it is.
 
         Raises:
             FileNotFoundError: where another run has taken the folder over.
+            OSError: where the disk says no.
         """
-        with self._lock:
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND)  # not made: it has its header
+        line = _lines(astuple(entry))
+        # not made, for it has its header; appended to at once
+        with self._lock, open(os.open(self.path, os.O_WRONLY | os.O_APPEND), "wb", 0) as file:
+            end = os.fstat(file.fileno()).st_size
             try:
-                os.write(file, _lines(astuple(entry)))
-                os.fsync(file)
-            finally:
-                os.close(file)
+                while line:  # of which a disk that is nearly full takes a part, and says nothing
+                    line = line[file.write(line) :]
+                os.fsync(file.fileno())
+            except OSError as error:
+                file.truncate(end)
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def rewrite(self, entries: Iterable[Entry]) -> None:
         """Replace the whole table, at once; a torn line goes with it."""

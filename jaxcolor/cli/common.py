@@ -209,6 +209,8 @@ def out_folder(path: str) -> Path:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: is a file; name a folder")
+    if folder.is_symlink() and not folder.exists():
+        raise ValueError(f"{folder}: is a link that leads nowhere; name a folder")
     return folder
 
 

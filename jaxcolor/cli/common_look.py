@@ -107,9 +107,12 @@ class _Kept:
 def _measured(job: Job, table: Manifest, members: list[Entry], kept: _Kept) -> dict[str, Entry]:
     """See to it that the colours of this process's share of pictures are kept; the failures."""
     from jaxcolor.image import files
+    from jaxcolor.image.aside import sweep
     from jaxcolor.recipes import reduced
 
     kept.folder.mkdir(exist_ok=True)
+    if job.first:
+        sweep(kept.path(one) for one in members)
     album = _album()
 
     def measure(item: Entry) -> None:

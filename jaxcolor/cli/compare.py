@@ -120,9 +120,7 @@ def run(args: argparse.Namespace) -> None:
         if folder:
             from jaxcolor.recipes.page import page
 
-            with files.aside(_page(args)) as temporary:
-                # names that are no UTF-8 with question marks
-                temporary.write_text(page(sections), encoding="utf-8", errors="replace")
+            write_page(_page(args), page(sections))
     _tell(args, pairs, sections)
     failed = [(pair, one) for pair, one in zip(pairs, sections, strict=True) if one.failure]
     if failed:
@@ -133,6 +131,14 @@ def run(args: argparse.Namespace) -> None:
 
 def _page(args: argparse.Namespace) -> Path:
     return Path(args.html) / PAGE
+
+
+def write_page(path: Path, text: str) -> None:
+    """Complete or not at all; of a name that is no text, question marks."""
+    from jaxcolor.image import files
+
+    with files.aside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def _do(args: argparse.Namespace, pairs: list[Pair], relaxed: Relaxation) -> list:

@@ -114,7 +114,8 @@ def _check_command(parser: Parser, argv: list[str]) -> list[str]:
 
 def _fail(message: str, code: int) -> int:
     group.let_the_first_speak()
-    print(f"jaxcolor: {message}", file=sys.stderr)
+    line = " ".join(f"jaxcolor: {message}".splitlines())  # whatever a file is called
+    print(line, file=sys.stderr)
     return group.leave(code)
 
 

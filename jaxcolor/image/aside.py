@@ -11,6 +11,7 @@ from pathlib import Path
 from jaxcolor.stop import begin, unfinished
 
 ROOM = 180  # bytes of a name that have room beside what is put around them; file systems take 255
+PROBE = 1 << 20  # bytes that a disk takes if it is not full
 # twice where a picture, itself written aside, waited for its line in a table
 _LEFT = re.compile(r"\.{1,2}(.+?)\.(\d+)\.tmp(?:\.\d+\.tmp)?(\.\w+)", re.DOTALL)
 
@@ -30,12 +31,26 @@ def aside(path: str | PathLike) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename == str(temporary):
-            error.filename = str(path)  # the name that the person gave
-        raise
+        told = _told(error, temporary, path)
+        raise told from error if told is not error else None
     finally:
         temporary.unlink(missing_ok=True)
         unfinished.discard(str(temporary))
+
+
+def _told(error: OSError, temporary: Path, path: Path) -> OSError:
+    """An error in the disk's own words, with the name that the person gave."""
+    if error.errno is None:  # an encoder's, which often is all that is said of a full disk
+        try:
+            temporary.write_bytes(bytes(PROBE))
+        except OSError as reason:
+            error = reason
+    name = str(temporary)
+    if error.errno is None:
+        return type(error)(*(str(word).replace(name, str(path)) for word in error.args))
+    if error.filename not in (None, name):
+        return error
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def _short(stem: str) -> str:

@@ -80,7 +80,8 @@ def transcode(
     os.environ.setdefault("SVT_LOG", "1")
     with opened(path) as source, aside(out) as temporary:
         try:
-            with av.open(str(temporary), "w", format=_container(out)) as target:
+            # absolute: FFmpeg takes what stands before a colon for a protocol
+            with av.open(os.path.abspath(temporary), "w", format=_container(out)) as target:
                 return _through(path, source, target, recolor, coding)
         except av.error.FFmpegError as error:
             if error.errno and error.errno > 0 and isinstance(error, OSError):

@@ -1,6 +1,7 @@
 """Clips on disk: frames upright and as RGB, H.264 written aside and renamed. PyAV serves them."""
 
 import contextlib
+import os
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -116,7 +117,8 @@ def opened(path: str | PathLike) -> Iterator:
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: is empty (0 bytes)")
     try:
-        container = av.open(str(path))
+        # absolute: FFmpeg takes what stands before a colon for a protocol
+        container = av.open(os.path.abspath(path))
     except av.FFmpegError as error:
         if is_of_machine(error, path):
             raise
@@ -201,7 +203,7 @@ def write_clip(
     if first is None:
         raise ValueError(f"{path}: a clip without frames cannot be written")
     shape = np.shape(first)
-    with aside(path) as temporary, av.open(str(temporary), "w") as container:
+    with aside(path) as temporary, av.open(os.path.abspath(temporary), "w") as container:
         options = {"crf": str(crf)}
         stream = container.add_stream("libx264", rate=rate, options=options)
         _describe(stream, shape)

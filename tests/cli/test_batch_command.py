@@ -175,11 +175,12 @@ def test_debug_shows_where(batch, monkeypatch):
 
 def test_a_full_disk_ends_it(batch, shots, tmp_path, monkeypatch):
     def full(descriptor):
-        raise OSError(28, "No space left on device", "manifest.csv")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     answer = batch()
-    assert (answer.code, answer.line) == (1, "jaxcolor: manifest.csv: No space left on device")
+    table = tmp_path / "out" / "manifest.csv"
+    assert (answer.code, answer.line) == (1, f"jaxcolor: {table}: No space left on device")
     assert pictures(tmp_path / "out") == {}
 
 
@@ -443,12 +444,12 @@ def test_interrupted_by_a_person(many, tmp_path):
     assert (process.returncode, said, err) == (130, "", "jaxcolor: stopped\n")
     lines = manifest(out)
     assert 4 <= len(lines) < 132
-    assert {line["output"]: line["digest"] for line in lines} == {
-        name: digest(path) for name, path in pictures(out).items()
-    }
+    made = {name: digest(path) for name, path in pictures(out).items()}
+    assert made.items() <= {line["output"]: line["digest"] for line in lines}.items()
+    assert len(lines) - len(made) <= 4  # at work, with a line and as yet without a name
     before = identity(out)
     said, err = many("out").communicate(timeout=120)
-    assert said.startswith(f"resumed: {len(lines)} of 132 done already\n"), err
+    assert said.startswith(f"resumed: {len(made)} of 132 done already\n"), err
     assert before.items() < identity(out).items()
     assert len(manifest(out)) == 132
 

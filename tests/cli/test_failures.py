@@ -188,7 +188,7 @@ class TestOutputs:
     @pytest.mark.parametrize("error", [PermissionError, OSError])
     def test_a_disk_that_refuses(self, refused, pair, tmp_path, monkeypatch, error):
         def refuse(self, to, *args, **kwargs):
-            to.write_bytes(b"half")
+            to.write(b"half")
             raise error(28, "No space left on device", str(to))
 
         monkeypatch.setattr(Image.Image, "save", refuse)

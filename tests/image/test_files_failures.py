@@ -55,7 +55,7 @@ class TestAside:
 
     def test_a_full_disk(self, tmp_path, monkeypatch):
         def full(self, to, *args, **kwargs):
-            to.write_bytes(b"half")
+            to.write(b"half")
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(Image.Image, "save", full)
