@@ -2,7 +2,7 @@
 
 import argparse
 
-from jaxcolor.cli.common import OneOf, Parser, add_seed, number
+from jaxcolor.cli.common import OneOf, Parser, add_seed, add_weights, number
 from jaxcolor.image import GAMUTS, SMOOTHINGS
 from jaxcolor.recipes import DEFAULT_BLUR, DEFAULT_SPACE, DRAWS, MARGINALS, METHODS, SPACES
 from jaxcolor.recipes.looks import DEFAULT_LOOK, LOOKS, Style, style
@@ -46,6 +46,18 @@ def add_matching(parser: argparse.ArgumentParser, *, finish: bool = True) -> Non
         add_gamut(parser, look=True)
     add_mixture(parser)
     add_coupling(parser)
+
+
+def add_references(parser: argparse.ArgumentParser, *, count: str) -> None:
+    """What to match, and how much each counts; `count` as argparse has it."""
+    parser.add_argument(
+        "references",
+        metavar="REFERENCE",
+        nargs=count,
+        help="a picture, a palette (.json) or a clip to match; of several, the look in their "
+        "middle",
+    )
+    add_weights(parser, "REFERENCE")
 
 
 def add_space(parser: argparse.ArgumentParser, methods: tuple[str, ...]) -> None:

@@ -9,14 +9,13 @@ from jaxcolor.cli.bands import add_bands, check_bands, run_bands
 from jaxcolor.cli.batch_list import plain
 from jaxcolor.cli.common import (
     add_overwrite,
-    add_weights,
     check_files,
     check_weights,
     progress,
     read_mask,
     start_jax,
 )
-from jaxcolor.cli.matching import add_matching, finishing, matching
+from jaxcolor.cli.matching import add_matching, add_references, finishing, matching
 from jaxcolor.cli.tables import (
     add_tables,
     check_outputs,
@@ -51,13 +50,7 @@ def add(commands, name: str) -> None:
         epilog=EPILOG,
     )
     parser.add_argument("source", metavar="SOURCE", help="the picture to recolour")
-    parser.add_argument(
-        "references",
-        metavar="REFERENCE",
-        nargs="*",
-        help="the picture to match, or a palette (.json); of several, the look in their middle",
-    )
-    add_weights(parser, "REFERENCE")
+    add_references(parser, count="*")
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where to write")
     add_matching(parser)
     parser.add_argument(

@@ -9,14 +9,13 @@ from pathlib import Path
 from jaxcolor.cli.common import (
     OneOf,
     add_overwrite,
-    add_weights,
     check_files,
     check_weights,
     number,
     progress,
     start_jax,
 )
-from jaxcolor.cli.matching import add_matching, matching
+from jaxcolor.cli.matching import add_matching, add_references, matching
 from jaxcolor.image import CODECS
 from jaxcolor.recipes import CUT
 
@@ -39,13 +38,7 @@ def add(commands, name: str) -> None:
         epilog=EPILOG,
     )
     parser.add_argument("clip", metavar="CLIP", help="the clip to recolour")
-    parser.add_argument(
-        "references",
-        metavar="REFERENCE",
-        nargs="+",
-        help="picture, palette (.json) or clip to match; of several, the look in their middle",
-    )
-    add_weights(parser, "REFERENCE")
+    add_references(parser, count="+")
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help=".mp4, .mov or .mkv")
     add_in_time(parser)
     add_coding(parser)
