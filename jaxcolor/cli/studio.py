@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import socket
 import threading
 import webbrowser
@@ -92,7 +93,7 @@ def configured(app):
     """How uvicorn serves the page."""
     return _uvicorn().Config(
         app,
-        log_level="warning",
+        log_level="warning" if os.environ.get("JAXCOLOR_DEBUG") else "critical",
         access_log=False,
         ws="websockets-sansio",
         ws_max_size=1 << 16,

@@ -11,12 +11,13 @@ from jax import Array
 from PIL import Image
 
 from jaxcolor.image.files import Picture
-from jaxcolor.image.output import into_gamut
+from jaxcolor.image.output import LUMA
 from jaxcolor.image.pixels import TILE, Pixels, each, full_scale, to_float
 from jaxcolor.image.profiles import to_levels
 from jaxcolor.recipes.finish import Change
 
-SIDE = 1080  # pixels: the longest side of a preview
+SIDE = 1024  # pixels: the longest side of a preview
+TINY = 1e-9  # of a channel, next to which no gamut ends
 
 
 def shrunk(picture: Picture, side: int = SIDE) -> Picture:
@@ -32,8 +33,8 @@ def shrunk(picture: Picture, side: int = SIDE) -> Picture:
     size = max(1, round(width * share)), max(1, round(height * share))
     if pixels.dtype == np.uint8:
         image = Image.fromarray(np.ascontiguousarray(pixels))
-        # in two steps, the first by whole numbers: three times as fast, and as good
-        small = np.asarray(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
+        # in two steps, the first by a whole number, which is quick
+        small = np.asarray(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=1.01))
     else:
         values = pixels.astype(np.float32) / np.float32(full_scale(pixels.dtype))
         planes = values.reshape(height, width, -1)
@@ -132,7 +133,15 @@ def _tiles(rows: np.ndarray) -> list[Array]:
 
 @partial(jax.jit, static_argnames="fade")
 def _mixed(before: Array, after: Array, share: Array, *, fade: bool) -> Array:
-    """(TILE, 3) uint8."""
-    mixed = before + share * (after - before)
-    mixed = into_gamut(mixed) if fade else jnp.clip(mixed, 0, 1)
+    """(TILE, 3) uint8; `output.into_gamut` channel by channel, for a fifth of its time."""
+    channels = [u + share * (v - u) for u, v in zip(before.T, after.T, strict=True)]
+    if fade:
+        light = sum(float(part) * one for part, one in zip(LUMA, channels, strict=True))
+        grey = jnp.clip(light, 0, 1)
+        kept = jnp.ones_like(grey)
+        for one in channels:
+            room = jnp.where(one > grey, 1 - grey, grey)
+            kept = jnp.minimum(kept, room / jnp.maximum(jnp.abs(one - grey), TINY))
+        channels = [jnp.where(kept < 1, grey + kept * (one - grey), one) for one in channels]
+    mixed = jnp.clip(jnp.stack(channels, 1), 0, 1)
     return jnp.rint(mixed * 255).astype(jnp.uint8)

@@ -4,9 +4,11 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import shutil
 import struct
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
@@ -171,7 +173,7 @@ class Studio:
                 FileResponse(
                     path,
                     filename=path.name,
-                    headers={"x-told": json.dumps(lines)[:TOLD]},
+                    headers={"x-told": _header(lines)},
                     background=BackgroundTask(shutil.rmtree, path.parent, True),
                 )
             )
@@ -205,6 +207,7 @@ class Studio:
             self.sessions.pop(session.token, None)
             if painter is not None:
                 painter.cancel()
+                await asyncio.gather(painter, return_exceptions=True)
             await self.run("read", session.close)
 
     async def _hello(self, session: Session) -> dict:
@@ -215,7 +218,7 @@ class Studio:
                 add = lambda: session.add(key, path, path.name, own=False)  # noqa: B023, E731
                 opened.append(as_json(await self.run("read", add)))
             except Exception as error:
-                errors.append(describe(error))
+                errors.append(line(error))
         most = {"megabytes": self.limits.megabytes, "pictures": self.limits.pictures}
         return {"hello": session.token, "limits": most, "pictures": opened, "errors": errors}
 
@@ -246,9 +249,23 @@ class Studio:
                     wanted.clear()
                 frame = await self.run("frame", session.frame, made, asked)
             except Exception as error:
-                await socket.send_json({"number": asked.number, "error": describe(error)})
+                await socket.send_json({"number": asked.number, "error": line(error)})
             else:
                 await socket.send_bytes(as_bytes(frame, asked))
+
+
+def line(error: Exception) -> str:
+    """An error for a person; the terminal gets all of it, if asked to."""
+    if os.environ.get("JAXCOLOR_DEBUG"):
+        traceback.print_exception(error)
+    return describe(error)
+
+
+def _header(lines: list[str]) -> str:
+    """As many lines as there is room for."""
+    while len(json.dumps(lines)) > TOLD:
+        lines = lines[:-1]
+    return json.dumps(lines)
 
 
 class _Answer:
@@ -271,7 +288,7 @@ def _answering():
     except Refused as error:
         answer.set(JSONResponse({"error": str(error)}, error.code))
     except Exception as error:
-        answer.set(JSONResponse({"error": describe(error)}, 422))
+        answer.set(JSONResponse({"error": line(error)}, 422))
 
 
 def as_json(found: Opened) -> dict:

@@ -133,7 +133,7 @@ class Session:
         self.token = secrets.token_urlsafe(16)
         self.folder = Path(mkdtemp(dir=folder, prefix="page-"))
         self.asked: Wish  # the newest
-        self._limits, self._changes = limits, changes
+        self._limits, self._changes, self._closed = limits, changes, False
         self._kept: dict[str, Opened] = {}
         self._keys = map(str, itertools.count(1))
         self._looks: OrderedDict[tuple, Look] = OrderedDict()
@@ -146,19 +146,23 @@ class Session:
             ValueError: where the page holds as many pictures as it may.
         """
         with self._lock:
-            if len(self._kept) >= self._limits.pictures:
-                raise ValueError(
-                    f"{name}: {self._limits.pictures} pictures are open on this page, the most "
-                    "it takes: remove some"
-                )
+            self._refuse_more(name)
             key = next(self._keys)
         suffix = "".join(c for c in Path(name).suffix[1:9] if c.isascii() and c.isalnum())
         return key, self.folder / (f"{key}.{suffix}" if suffix else key)
+
+    def _refuse_more(self, name: str) -> None:
+        if len(self._kept) >= self._limits.pictures:
+            raise ValueError(
+                f"{name}: {self._limits.pictures} pictures are open on this page, the most it "
+                "takes: remove some"
+            )
 
     def add(self, key: str, path: Path, name: str, *, own: bool = True) -> Opened:
         """Read a file; errors as `opened`."""
         found = opened(path, key, name, self._limits.megapixels, own=own)
         with self._lock:
+            self._refuse_more(name)
             self._kept[key] = found
         return found
 
@@ -184,6 +188,7 @@ class Session:
 
     def close(self) -> None:
         """Forget all of it."""
+        self._closed = True
         self._changes.forget(self.token)
         with self._lock:
             self._kept.clear()
@@ -231,6 +236,8 @@ class Session:
         found = change(source.small.view(name=source.name), look, asked.asked.style, key=key)
         made = blend(found, source.shown.profile)
         self._changes.keep(self.token, asked.fit, made)
+        if self._closed:
+            self._changes.forget(self.token)
         return made
 
     def frame(self, made: Blend, asked: Wish) -> Frame:

@@ -91,8 +91,13 @@ def test_wrong(cli, words, message):
     assert message in answer.line
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+    ],
+)
 def test_it_ends_when_it_is_told_to_and_leaves_nothing(tmp_path, interruptible, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "jaxcolor", "studio", "--no-browser"],

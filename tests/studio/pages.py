@@ -71,14 +71,17 @@ class Client:
 
 
 @contextmanager
-def serving(limits: Limits, paths=(), warm: bool = False):
+def serving(limits: Limits, paths=(), warm: bool = False, port: int = 0):
     """A server in a thread: its studio and its address."""
     uvicorn = pytest.importorskip("uvicorn")
     pytest.importorskip("starlette")
     from jaxcolor.cli.studio import configured
     from jaxcolor.studio import server
 
-    with socket.create_server(("127.0.0.1", 0)) as listening, pytest.MonkeyPatch.context() as patch:
+    with (
+        socket.create_server(("127.0.0.1", port)) as listening,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         if not warm:
             patch.setattr(server, "warm", lambda done: done.set())
         studio = server.Studio(limits, paths)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import time
 
 import numpy as np
@@ -51,6 +52,23 @@ def test_of_many_wishes_the_last_is_shown(page, pair):
     assert len(numbers) < 30
     before = np.asarray(Image.open(pair[0]), int)
     assert abs(np.asarray(Image.open(io.BytesIO(image))) - before).mean() < 6
+
+
+def test_a_fit_keeps_nobody_else_waiting(studio, pair, monkeypatch):
+    served, address = studio
+    goes_on = threading.Event()
+    with page_at(address) as slow, page_at(address) as quick:
+        waiting = served.sessions[slow.token]
+        monkeypatch.setattr(waiting, "fit", lambda asked: goes_on.wait(60) and 1 / 0)
+        for page in (slow, quick):
+            page.wish(1, *page.add(*pair), look="gentle")
+        for number in (2, 3):
+            assert quick.told()[0]["number"] == number - 1
+            quick.wish(number, "1", "2", look="gentle", strength=0.5)
+        slow.wish(5, "1", "2", look="gentle")
+        goes_on.set()
+        told, _ = slow.told()
+        assert (told["number"], told["error"][:18]) == (1, "ZeroDivisionError:")
 
 
 @pytest.mark.parametrize(

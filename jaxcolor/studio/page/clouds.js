@@ -62,16 +62,23 @@ function draw(cloud) {
   }
 }
 
-let asked = 0;
-function drawAll() {
-  cancelAnimationFrame(asked);
-  asked = requestAnimationFrame(() => clouds.forEach(draw));
+const stale = new Set();
+let asked = false;
+function redraw(...some) {
+  some.forEach((one) => stale.add(one));
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => {
+    asked = false;
+    stale.forEach(draw);
+    stale.clear();
+  });
 }
 
 function turnBy(x, y) {
   VIEW.turn += x;
   VIEW.tilt = Math.max(-1.5, Math.min(1.5, VIEW.tilt + y));
-  drawAll();
+  redraw(...clouds);
 }
 
 /** A canvas that shows clouds; returns what gives it another one: bytes r, g, b, size. */
@@ -98,10 +105,10 @@ export function cloudOn(canvas) {
     event.preventDefault();
     turnBy(...step);
   });
-  new ResizeObserver(drawAll).observe(canvas);
+  new ResizeObserver(() => redraw(cloud)).observe(canvas);
   return (points) => {
     cloud.points = points;
     canvas.dataset.points = points.length / 4;
-    drawAll();
+    redraw(cloud);
   };
 }

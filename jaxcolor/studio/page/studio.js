@@ -270,7 +270,6 @@ async function show(data) {
   const old = $("after");
   old.replaceWith(image);
   if (old.src) URL.revokeObjectURL(old.src);
-  clouds.after(cloud);
   $("command").textContent = told.command;
   $("frame").classList.remove("alone");
   mode();
@@ -279,7 +278,10 @@ async function show(data) {
     busy(false);
     status("");
   }
-  requestAnimationFrame(() => (document.documentElement.dataset.shown = told.number));
+  requestAnimationFrame(() => {
+    document.documentElement.dataset.shown = told.number;
+    setTimeout(() => told.number === shown && clouds.after(cloud)); // the picture comes first
+  });
 }
 
 async function give(button) {
