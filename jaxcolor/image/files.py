@@ -6,7 +6,6 @@ OpenEXR and HDR go through `deep`.
 
 import io
 import logging
-import io
 import os
 import warnings
 from collections.abc import Iterator

@@ -1,0 +1,101 @@
+"""Kills and a soak: short slices of the experiments, and that these see what is wrong."""
+
+import hashlib
+import importlib
+import signal
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "experiments"
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """An experiment as a module; they import one another by name."""
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module
+
+
+@pytest.fixture
+def hearing():
+    """What a test starts hears Ctrl-C, though the tests may run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def killed(load, tmp_path):
+    """A folder after a kill, as `kills` sees it, and what it found there."""
+    kills = load("kills")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(b"read")
+    whole = {"c.png": hashlib.sha256(b"whole").hexdigest(), "d.html": None}
+    tally = kills.Tally(seconds=1)
+    case = kills.Case(("transfer", "in/a.png", "-o", "out/c.png"))
+    return kills.Round(tmp_path / "round", case, tmp_path / "pictures", whole, True, tally), tally
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("out/c.png", b"whole", None),
+        ("out/c.png", b"hal", "c.png is not what an undisturbed run writes"),
+        ("out/d.html", b"<html></html>\n", None),
+        ("out/d.html", b"<html>", "d.html is not what"),
+        ("out/e.png", b"whole", "an unknown file e.png"),
+        ("out/.c.123.tmp.png", b"hal", "1 temporary files left"),
+        ("in/a.png", b"lost", "what is read has changed"),
+    ],
+)
+def test_a_loss_is_seen(killed, name, data, said):
+    (one, tally), line = killed, "jaxcolor: stopped\n"
+    (one.place / name).write_bytes(data)
+    one._look(130, line, signal.SIGINT, "now")
+    assert len(tally.faults) == (said is not None)
+    assert said is None or said in tally.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "err", "fault"),
+    [
+        (130, "jaxcolor: stopped\n", False),
+        (0, "", False),
+        (1, "jaxcolor: stopped\n", True),
+        (130, "", True),
+        (130, 'Traceback:\n File "jaxcolor/cli/main.py"\nKeyboardInterrupt\n', True),
+        (1, 'Traceback:\n File "<frozen site>", line 1\nKeyboardInterrupt\n', False),
+    ],
+)
+def test_another_end_is_seen(killed, code, err, fault):
+    one, tally = killed
+    one._look(code, err, signal.SIGINT, "now")
+    assert bool(tally.faults) == fault
+    assert tally.outcomes == {"old": 2, "absent": 0}
+
+
+def test_growth_is_told_of_the_last_half(load):
+    soak = load("soak")
+    first = [{"jobs": 50 * k, "mb": 100.0 * k} for k in range(1, 11)]
+    late = [{"jobs": 50 * k, "mb": 1000 + 0.1 * k} for k in range(11, 21)]
+    assert soak.slope(first + late, "mb") == pytest.approx(2)
+
+
+@pytest.mark.slow
+def test_a_few_kills(load, hearing, tmp_path):
+    found = load("kills").kill_all(10, ["lut identity", "batch --images"], tmp_path, seed=1)
+    for one in found.values():
+        assert one.faults == []
+        assert sum(one.kills.values()) == 5
+        assert one.reruns > 0
+
+
+@pytest.mark.slow
+def test_a_few_jobs(load, tmp_path):
+    found = load("soak").soak(24, tmp_path, seed=3, every=12)
+    first, last = found["samples"]
+    assert sum(found["jobs"].values()) == 24
+    assert last["temporary"] == 0
+    assert last["files"] <= first["files"]
