@@ -25,9 +25,9 @@ can be read only).
 
   jaxcolor batch --reference sunset.jpg --images photos -o warm
 
-Every picture in photos, and in folders below it, gets the look of one reference, a picture or a
-palette, and keeps its name, that of its folder too. Hidden files and what is no picture are left
-out, and DIR, should it lie there.
+Every picture in photos, and in folders below it, gets the look of one reference, a picture, a
+palette or a clip, and keeps its name, that of its folder too. Hidden files and what is no picture
+are left out, and DIR, should it lie there.
 
 DIR/manifest.csv says what became of each pair; one that fails does not keep others from being
 done. Stopped, or killed, and started again, the same command goes on where it was, with as many
@@ -47,7 +47,7 @@ def add(commands, name: str) -> None:
     )
     parser.add_argument("pairs", metavar="PAIRS.csv", nargs="?", help="a pair on each row")
     parser.add_argument(
-        "--reference", metavar="FILE", help="picture or palette whose look all of --images get"
+        "--reference", metavar="FILE", help="picture, palette or clip whose look all --images get"
     )
     parser.add_argument("--images", metavar="FOLDER", help="pictures, in folders below it too")
     parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder to write to")

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from jaxcolor.image import files
+from jaxcolor.image import files, is_clip
 from jaxcolor.recipes import palette, references
 from jaxcolor.recipes.look import Look
 from jaxcolor.recipes.transfer import transfer as usual
@@ -75,11 +75,11 @@ class Album:
         return self._once((path,), lambda: _opened(files.Picture(references.pooled(path)), path))
 
     def convert(self, path: str | PathLike, profile: bytes | None) -> Opened:
-        """It, or a palette, in the encoding of another profile, as a reference for pictures that
-        have that."""
+        """It, or a palette or clip, in the encoding of another profile, as a reference for pictures
+        that have that."""
         if references.is_palette(path):
             return self._once((path, profile), lambda: _opened_palette(path, profile))
-        own = self.open(path)
+        own = self.open_clip(path) if is_clip(path) else self.open(path)
         if own.picture.profile == profile:
             return own
         return self._once(
@@ -127,8 +127,9 @@ def _opened_palette(path: str | PathLike, profile: bytes | None) -> Opened:
 def transfer_pair(
     source: str | PathLike, reference: str | PathLike, transfer: Transfer, album: Album
 ) -> files.Picture:
-    """The picture in one file with the colours of that, or of a palette, in another; what
-    `transfer_pairs` repeats.
+    """The picture in one file with the colours of that, or of a palette or clip, in another.
+
+    It is what `transfer_pairs` repeats.
 
     Errors as `Album.open` and `transfer`.
     """

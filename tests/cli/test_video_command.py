@@ -87,6 +87,9 @@ def test_references_of_all_kinds(done, clip, still, tmp_path):
     done("transfer", still, other, "-o", tmp_path / "still2.png", "--method", "gaussian")
     result = np.asarray(Image.open(tmp_path / "still2.png"))
     assert np.abs(result.mean((0, 1)) - mean(other)).max() < 4
+    (tmp_path / "pairs.csv").write_text(f"source,reference,output\n{still},{other},still2.png\n")
+    done("batch", tmp_path / "pairs.csv", "-o", tmp_path / "out", "--method", "gaussian")
+    assert (tmp_path / "out/still2.png").read_bytes() == (tmp_path / "still2.png").read_bytes()
 
 
 def test_other_codecs(done, clip, still, tmp_path):
