@@ -6,8 +6,7 @@
 one process or of many (`jax.distributed`): every process runs the same lines.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxcolor.measure import Measure
 
 AXIS = "devices"
-EVERYWHERE = PartitionSpec()
+EVERYWHERE, BY_ROWS = PartitionSpec(), PartitionSpec(AXIS)  # where an array lies
 
 Devices = Sequence[Any] | None
 
@@ -92,7 +91,7 @@ def divided(tree, mesh: Mesh):
                 f"{leaf.shape[0]} are not to be divided evenly between {mesh.size} devices: "
                 "jaxcolor.shard fills up"
             )
-    return _put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
+    return _put(tree, NamedSharding(mesh, BY_ROWS))
 
 
 def _put(tree, place: NamedSharding):
@@ -108,7 +107,12 @@ def _put(tree, place: NamedSharding):
     return jax.tree.map(put, tree)
 
 
-@partial(jax.jit, static_argnames="place")
+def each_its_part(function: Callable, mesh: Mesh, given: Any, result: Any) -> Callable:
+    """`function` run by every device on what it holds: in_specs `given`, out_specs `result`."""
+    return jax.shard_map(function, mesh=mesh, in_specs=given, out_specs=result, check_vma=False)
+
+
+@jax.jit(static_argnames="place")
 def _copied(array: Array, place: NamedSharding) -> Array:
     return jax.lax.with_sharding_constraint(array, place)
 

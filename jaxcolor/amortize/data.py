@@ -1,7 +1,6 @@
 """Palettes to train on: of made-up scenes, of photographs, and both bent in many ways."""
 
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +71,7 @@ def encoded(linear: Array) -> Array:
     return Lab().encode(jnp.round(delinearize(linear) * 255) / 255)
 
 
-@partial(jax.jit, static_argnames="k")
+@jax.jit(static_argnames="k")
 def palette(colors: Array, key: Array, k: int = COLORS) -> Measure:
     """k colours by k-means, of (n, 3) CIELAB colours.
 

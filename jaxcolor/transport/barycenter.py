@@ -5,8 +5,6 @@ weightless points where their sizes differ (`stack`); lambda (K,) >= 0 is divide
 Results are measures of mass one. On grids: `barycenter_grid`.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -80,7 +78,7 @@ def mixture(measures: Measure, size: int, weights: Array | None = None) -> Measu
     return Measure(points, jnp.full(size, 1 / size, total.dtype))
 
 
-@partial(jax.jit, static_argnames=("size", "steps", "knots"))
+@jax.jit(static_argnames=("size", "steps", "knots"))
 def sliced(
     measures: Measure,
     key: Array,
@@ -161,7 +159,7 @@ def _info(moves: Array, measures: Measure, steps: int) -> Info:
     )
 
 
-@partial(jax.jit, static_argnames=("size", "steps"))
+@jax.jit(static_argnames=("size", "steps"))
 def free_support(
     measures: Measure,
     *,

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from types import ModuleType
 
 import jax
@@ -16,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh
 
 from jaxcolor.measure import Measure
-from jaxcolor.sharding import AXIS, divided, replicated
+from jaxcolor.sharding import BY_ROWS, EVERYWHERE, divided, each_its_part, replicated
 from jaxcolor.transport.coupling import Coupling, Start, cast, settle
 from jaxcolor.transport.kernels import Cloud, compact
 from jaxcolor.transport.problem import Problem
@@ -77,7 +76,7 @@ def _begun(p: Problem, init: Start | Begin | None) -> Start | None:
     return jax.lax.map(lambda z: cast(init(*z), p.b.dtype), (mu, nu, p.epsilon))
 
 
-@partial(jax.jit, static_argnames="method")
+@jax.jit(static_argnames="method")
 def _one_by_one(p: Problem, init: Start | None, options, method: ModuleType) -> Coupling:
     def one(problem):
         p, init = problem
@@ -86,7 +85,7 @@ def _one_by_one(p: Problem, init: Start | None, options, method: ModuleType) -> 
     return jax.lax.map(one, (p, init))
 
 
-@partial(jax.jit, static_argnames=("method", "size"))
+@jax.jit(static_argnames=("method", "size"))
 def _part(
     p: Problem, init: Start | Begin | None, options, low: Array, method: ModuleType, size: int
 ):
@@ -135,7 +134,7 @@ def _on_devices(
     return Coupling(p, f, g, *replicated((value, info), mesh))
 
 
-@partial(jax.jit, static_argnames=("method", "lanes", "mesh"))
+@jax.jit(static_argnames=("method", "lanes", "mesh"))
 def _divided(
     p: Problem, init: Start | Begin | None, options, method: ModuleType, lanes: int, mesh: Mesh
 ):
@@ -147,13 +146,11 @@ def _divided(
             done = _one_by_one(p, begun, options, method=method)
         return done.f, done.g, done.value, done.info
 
-    each, all_ = PartitionSpec(AXIS), PartitionSpec()
-    specs = (each, all_ if callable(init) else each, all_)
-    split = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)
-    return split(p, init, options)
+    given = BY_ROWS, EVERYWHERE if callable(init) else BY_ROWS, EVERYWHERE
+    return each_its_part(own, mesh, given, BY_ROWS)(p, init, options)
 
 
-@partial(jax.jit, static_argnames=("method", "lanes"))
+@jax.jit(static_argnames=("method", "lanes"))
 def _in_lanes(p: Problem, init: Start | None, options, method: ModuleType, lanes: int) -> Coupling:
     """A queue: lanes step together; one that is done writes its result and takes the next."""
     fixed, start = jax.lax.stop_gradient((p, init))

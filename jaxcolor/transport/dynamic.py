@@ -8,8 +8,6 @@ projection on the continuity equation, which the cosine transform solves, and at
 proximal map of |m|^2 / (2 rho), a cubic's root.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -129,7 +127,7 @@ def solve(
     return _solve(axes, jnp.stack(ends), tol, max_steps, frames)
 
 
-@partial(jax.jit, static_argnames="frames")
+@jax.jit(static_argnames="frames")
 def _solve(axes: tuple[Array, ...], ends: Array, tol: Array, max_steps: Array, frames: int):
     given, ends = ends, jax.lax.stop_gradient(ends)
     masses = ends.reshape(2, -1).sum(1)

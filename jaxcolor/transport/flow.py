@@ -1,6 +1,5 @@
 """Gradient flows of the sliced distance: a cloud carried onto another, driven by optax."""
 
-from functools import partial
 from typing import Protocol
 
 import jax
@@ -60,7 +59,7 @@ class Flow:
         return jax.lax.scan(move, (x, self.optimizer.init(x)), tables)[0][0].T
 
 
-@partial(jax.jit, static_argnames=("optimizer", "steps", "slices", "knots", "draw"))
+@jax.jit(static_argnames=("optimizer", "steps", "slices", "knots", "draw"))
 def solve(
     source: Measure,
     target: Measure,

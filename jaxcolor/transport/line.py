@@ -1,6 +1,5 @@
 """Optimal transport on the line: monotone rearrangement, on binned measures."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -203,7 +202,7 @@ def _support(x: Array, weights: Array) -> tuple[Array, Array]:
     return jnp.where(inside, x, jnp.inf).min(), jnp.where(inside, x, -jnp.inf).max()
 
 
-@partial(jax.jit, static_argnames="knots")
+@jax.jit(static_argnames="knots")
 def solve(source: Measure, target: Measure, *, knots: int = 4096) -> Quantile:
     """Channel-wise transport: each coordinate by its own monotone map, T_c = G_c^-1 . F_c.
 

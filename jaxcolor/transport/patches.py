@@ -1,7 +1,5 @@
 """Gaussian model of small patches, drawn from by Cholesky."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -11,7 +9,7 @@ from jaxcolor.maps import HIGHEST
 RIDGE = 1e-5  # of the mean variance: fewer patches than dimensions, or flat ones, have a root too
 
 
-@partial(jax.jit, static_argnames="side")
+@jax.jit(static_argnames="side")
 def patch_model(exemplar: Array, side: int) -> tuple[Array, Array]:
     """Mean (d,) and covariance (d, d) of all patches of an exemplar, d = side^2 c.
 
@@ -49,7 +47,7 @@ def patch_model(exemplar: Array, side: int) -> tuple[Array, Array]:
     return first + jnp.tile(shift, side**2), second - jnp.outer(first, first)
 
 
-@partial(jax.jit, static_argnames="count")
+@jax.jit(static_argnames="count")
 def sample(mean: Array, covariance: Array, key: Array, count: int) -> Array:
     """Draws (count, d) of N(mean, covariance): m + L z, L L^T = covariance and a small ridge.
 

@@ -13,14 +13,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxcolor.sharding import AXIS, replicated
+from jaxcolor.sharding import AXIS, BY_ROWS, EVERYWHERE, each_its_part, replicated
 from jaxcolor.transport.kernels import Cloud, Kernel, Rows
 from jaxcolor.tree import pytree, static
-
-EVERYWHERE, BY_ROWS = P(), P(AXIS)
 
 
 @pytree
@@ -81,15 +78,10 @@ class Sharded:
             return jax.tree.map(lambda leaf: leaf[None], rows), normaliser
 
         kernel = self._filled
-        split = jax.shard_map(
-            part,
-            mesh=self.mesh,
-            in_specs=(_specs(kernel), EVERYWHERE, EVERYWHERE),
-            out_specs=BY_ROWS,
-            check_vma=False,
-        )
-        parts, normaliser = split(kernel, h, epsilon)
-        return Parts(parts, self.mesh, self.shape[0], kernel.shape[0]), self._gathered(normaliser)
+        given = _specs(kernel), EVERYWHERE, EVERYWHERE
+        parts, normaliser = each_its_part(part, self.mesh, given, BY_ROWS)(kernel, h, epsilon)
+        n = self.shape[0]
+        return Parts(parts, self.mesh, n, kernel.shape[0]), _gathered(normaliser, self.mesh, n)
 
     @property
     def _filled(self) -> Any:
@@ -102,38 +94,23 @@ class Sharded:
         parts[0] = jnp.concatenate([parts[0], last])
         return replace(self.kernel, **{self.kernel.ROWS: jax.tree.unflatten(form, parts)})
 
-    def _gathered(self, rows: Array) -> Array:
-        """What devices hold for their rows, on all of them."""
-        place = NamedSharding(self.mesh, EVERYWHERE)
-        return jax.lax.with_sharding_constraint(rows, place)[: self.shape[0]]
-
     def _of_rows(self, function, *arguments: Array) -> Array:
         """function(kernel, *arguments) -> (rows, ...), each device for its own."""
         kernel = self._filled
-        split = jax.shard_map(
-            function,
-            mesh=self.mesh,
-            in_specs=(_specs(kernel), *(EVERYWHERE for _ in arguments)),
-            out_specs=BY_ROWS,
-            check_vma=False,
-        )
-        return self._gathered(split(kernel, *arguments))
+        given = _specs(kernel), *(EVERYWHERE for _ in arguments)
+        rows = each_its_part(function, self.mesh, given, BY_ROWS)(kernel, *arguments)
+        return _gathered(rows, self.mesh, self.shape[0])
 
-    def _over_rows(self, function, given: tuple, fill: tuple, *arguments: Array) -> Array:
-        """function(kernel, *given, *arguments), the same on all devices.
+    def _over_rows(self, function, values: tuple, fill: tuple, *arguments: Array) -> Array:
+        """function(kernel, *values, *arguments), the same on all devices.
 
         Args:
-            given: arrays with a value for each row. fill: what stands for the rows that fill up.
+            values: arrays with one for each row. fill: what stands for the rows that fill up.
         """
         kernel = self._filled
-        split = jax.shard_map(
-            function,
-            mesh=self.mesh,
-            in_specs=(_specs(kernel), *(BY_ROWS for _ in given), *(EVERYWHERE for _ in arguments)),
-            out_specs=EVERYWHERE,
-            check_vma=False,
-        )
-        filled = (_fill(rows, kernel.shape[0], v) for rows, v in zip(given, fill, strict=True))
+        given = _specs(kernel), *(BY_ROWS for _ in values), *(EVERYWHERE for _ in arguments)
+        filled = (_fill(rows, kernel.shape[0], v) for rows, v in zip(values, fill, strict=True))
+        split = each_its_part(function, self.mesh, given, EVERYWHERE)
         return split(kernel, *filled, *arguments)
 
 
@@ -157,6 +134,11 @@ def _specs(kernel: Any) -> Any:
     leaves, form = jax.tree.flatten(getattr(kernel, kernel.ROWS))
     rows = jax.tree.unflatten(form, [BY_ROWS, *(EVERYWHERE for _ in leaves[1:])])
     return replace(jax.tree.map(lambda _: EVERYWHERE, kernel), **{kernel.ROWS: rows})
+
+
+def _gathered(rows: Array, mesh: Mesh, n: int) -> Array:
+    """The first n of what devices hold for their rows, on all of them."""
+    return jax.lax.with_sharding_constraint(rows, NamedSharding(mesh, EVERYWHERE))[:n]
 
 
 def _fill(rows: Array, size: int, value: float) -> Array:
@@ -207,8 +189,7 @@ class Parts:
             return jax.tree.map(lambda leaf: leaf[0], parts).forward(v)
 
         rows = self._split(own, EVERYWHERE, BY_ROWS)(self.parts, v)
-        place = NamedSharding(self.mesh, EVERYWHERE)
-        return jax.lax.with_sharding_constraint(rows, place)[: self.n]
+        return _gathered(rows, self.mesh, self.n)
 
     def backward(self, u: Array) -> Array:
         def own(parts, u):
@@ -216,8 +197,5 @@ class Parts:
 
         return self._split(own, BY_ROWS, EVERYWHERE)(self.parts, _fill(u, self.filled, 0))
 
-    def _split(self, function, given: P, result: P):
-        specs = (BY_ROWS, given)
-        return jax.shard_map(
-            function, mesh=self.mesh, in_specs=specs, out_specs=result, check_vma=False
-        )
+    def _split(self, function, given: PartitionSpec, result: PartitionSpec):
+        return each_its_part(function, self.mesh, (BY_ROWS, given), result)

@@ -1,7 +1,5 @@
 """Sliced transport: a joint distribution matched through its 1-D projections."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -18,7 +16,7 @@ HELD = 3  # frames of directions held out, to know when to stop
 PATIENCE = 3  # frames without progress before it does
 
 
-@partial(jax.jit, static_argnames=("bases", "knots"))
+@jax.jit(static_argnames=("bases", "knots"))
 def solve(
     source: Measure,
     target: Measure,

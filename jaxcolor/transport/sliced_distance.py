@@ -69,7 +69,7 @@ def distance(
     return _distance(source, target, directions, p, method)
 
 
-@partial(jax.jit, static_argnames="method")
+@jax.jit(static_argnames="method")
 def _distance(source: Measure, target: Measure, directions: Array, p, method) -> Array:
     dtype = jnp.promote_types(source.points.dtype, target.points.dtype)
     x, a, y, b, theta = (

@@ -64,7 +64,7 @@ def analyse(exemplar: Array) -> SpotNoise:
     return SpotNoise(mean, spot - spot.mean(axes(spot)))
 
 
-@partial(jax.jit, static_argnames="size")
+@jax.jit(static_argnames="size")
 def synthesize(model: SpotNoise, key: Array, size: tuple[int, ...] | None = None) -> Array:
     """One draw, of any size; it tiles.
 
@@ -96,7 +96,7 @@ def synthesize(model: SpotNoise, key: Array, size: tuple[int, ...] | None = None
     return model.mean + _filtered(spot, noise)
 
 
-@partial(jax.jit, static_argnames="size")
+@jax.jit(static_argnames="size")
 def random_phase(model: SpotNoise, key: Array, size: tuple[int, ...] | None = None) -> Array:
     """A draw whose spectrum is the spot's, phases alone at random: |w(omega)| = 1.
 
