@@ -13,7 +13,7 @@ from jaxcolor.cli.common import CACHE, cache_folder, start_jax
 NEEDED = ("jax", "jaxlib", "numpy", "optax", "scipy", "pillow", "openimageio")
 EXTRAS = {  # package: extra, what it brings
     "av": ("video", "clips"),
-    "nicegui": ("studio", "the page"),
+    "uvicorn": ("studio", "the page"),
     "scikit-image": ("demo", "the demo's photographs"),
     "ott-jax": ("ott", "backend 'ott'"),
     "POT": ("pot", "backend 'pot'"),
