@@ -37,7 +37,7 @@ def ordered_pairs(paths):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_as_one_by_one(shots, method):
     chosen = partial(jaxcolor.transfer, method=method)
-    together = ordered_pairs(shots)
+    together = ordered_pairs(shots)[::2]  # each is a source, and a reference
     for (source, reference), result in zip(together, transfer_pairs(together, chosen), strict=True):
         assert isinstance(result, files.Picture)
         own = files.read(source)
