@@ -33,8 +33,8 @@ from jaxcolor.image.transcode import Coding, transcode
 from jaxcolor.image.video import SCALING, frame_rate
 from jaxcolor.recipes.clip import ByFrame, Flicker, Grade, by_shot
 from jaxcolor.recipes.look import Look
-from jaxcolor.recipes.looks import style
 from jaxcolor.recipes.shots import shots
+from jaxcolor.recipes.styles import style
 
 SIZE = 1080, 1920
 FRAMES = 250

@@ -31,7 +31,7 @@ from jaxcolor.cli.common import start_jax
 from jaxcolor.image import files
 from jaxcolor.recipes import HARMONY_BASES, reduced
 from jaxcolor.recipes.look import Look, room
-from jaxcolor.recipes.looks import Style, style
+from jaxcolor.recipes.styles import Style, style
 from jaxcolor.recipes.transfer import change
 
 SIZE = 480, 320

@@ -40,7 +40,7 @@ from jaxcolor.image import files
 from jaxcolor.recipes import METHODS, SPACES
 from jaxcolor.recipes.finish import Change
 from jaxcolor.recipes.look import as_look
-from jaxcolor.recipes.looks import style
+from jaxcolor.recipes.styles import style
 from jaxcolor.recipes.transfer import change
 
 RECORD = Path(__file__).parent / "results" / "pareto.json"

@@ -9,7 +9,7 @@ import pytest
 from jaxcolor.cli import transfer
 from jaxcolor.cli.main import build_parser
 from jaxcolor.recipes import METHODS
-from jaxcolor.recipes.looks import DEFAULT_LOOK, LOOKS
+from jaxcolor.recipes.styles import DEFAULT_LOOK, LOOKS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

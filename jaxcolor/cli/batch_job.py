@@ -10,7 +10,7 @@ from pathlib import Path
 import jaxcolor
 from jaxcolor.cli.batch_manifest import DONE, Entry, digest
 from jaxcolor.cli.group import Group
-from jaxcolor.recipes.looks import Style
+from jaxcolor.recipes.styles import Style
 
 READERS = 8  # files at a time whose digests are taken
 

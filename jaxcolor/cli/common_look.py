@@ -19,7 +19,7 @@ from jaxcolor.cli.batch_run import Write, carry_out, one_by_one, write_each
 from jaxcolor.cli.common import start_jax
 from jaxcolor.cli.video import warn_of_hdr
 from jaxcolor.image import is_clip
-from jaxcolor.recipes.looks import Style
+from jaxcolor.recipes.styles import Style
 
 if TYPE_CHECKING:
     from jaxcolor.recipes.pairs import Album, Opened

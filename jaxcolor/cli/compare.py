@@ -20,8 +20,8 @@ from jaxcolor.cli.common import (
 from jaxcolor.cli.matching import add_coupling, add_mixture, mixing, relaxation
 from jaxcolor.recipes import METHODS
 from jaxcolor.recipes.figures import FIGURES, UNTOUCHED, means
-from jaxcolor.recipes.looks import LOOKS, Style
 from jaxcolor.recipes.relaxation import Relaxation
+from jaxcolor.recipes.styles import LOOKS, Style
 
 PAGE = "index.html"
 TABLE = ".csv"

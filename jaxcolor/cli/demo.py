@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jaxcolor.cli.common import add_overwrite, check_files, own_folder, progress, start_jax
 from jaxcolor.recipes import METHODS
-from jaxcolor.recipes.looks import LOOKS, style
+from jaxcolor.recipes.styles import LOOKS, style
 
 PAIR = ("coffee", "rocket")
 

@@ -27,7 +27,7 @@ from jaxcolor.cli.matching import (
 )
 from jaxcolor.image import is_clip
 from jaxcolor.recipes import HARMONIZING, HARMONY_BASES
-from jaxcolor.recipes.looks import Style, style
+from jaxcolor.recipes.styles import Style, style
 
 SHEET = "before_after.png"
 LOOK = "common look"  # what the manifest calls it

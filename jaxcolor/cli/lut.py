@@ -8,7 +8,7 @@ from jaxcolor.cli.common import OneOf, add_overwrite, check_files, number, progr
 from jaxcolor.cli.matching import add_finishing, finishing
 from jaxcolor.cli.tables import SQUARES, SUFFIXES, is_hald, size_for, write
 from jaxcolor.image import INTERPOLATIONS
-from jaxcolor.recipes.looks import style
+from jaxcolor.recipes.styles import style
 
 PROBES = 1 << 17  # colours by which tables are compared
 KINDS = "a .cube file (3-D, 1-D or both) or a HaldCLUT picture (.png or .tif)"

@@ -5,8 +5,8 @@ import argparse
 from jaxcolor.cli.common import OneOf, Parser, add_seed, add_weights, number
 from jaxcolor.image import GAMUTS, SMOOTHINGS
 from jaxcolor.recipes import DEFAULT_BLUR, DEFAULT_SPACE, DRAWS, MARGINALS, METHODS, SPACES
-from jaxcolor.recipes.looks import DEFAULT_LOOK, LOOKS, Style, style
 from jaxcolor.recipes.relaxation import Relaxation
+from jaxcolor.recipes.styles import DEFAULT_LOOK, LOOKS, Style, style
 
 LOOK_HELP = (
     "natural: the reference's colours as far as the structure of SOURCE lets them come, no new "

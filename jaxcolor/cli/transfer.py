@@ -25,7 +25,7 @@ from jaxcolor.cli.tables import (
     save_lut,
 )
 from jaxcolor.recipes import LIGHTNESS
-from jaxcolor.recipes.looks import style
+from jaxcolor.recipes.styles import style
 
 EPILOG = """examples:
   jaxcolor transfer holiday.jpg sunset.jpg -o warm.jpg

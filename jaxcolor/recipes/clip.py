@@ -18,8 +18,8 @@ from jaxcolor.recipes import CUT
 from jaxcolor.recipes.finish import by_color
 from jaxcolor.recipes.fitting import fitted
 from jaxcolor.recipes.look import Look
-from jaxcolor.recipes.looks import Style
 from jaxcolor.recipes.shots import Cuts, Shot, small
+from jaxcolor.recipes.styles import Style
 
 NODES = 33  # of a frame's map, along each axis
 REACH = 2.5  # standard deviations on either side of a frame that count

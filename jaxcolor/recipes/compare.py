@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 from jaxcolor.image.pixels import view
 from jaxcolor.recipes import DEFAULT_SPACE, METHODS
 from jaxcolor.recipes.look import as_look
-from jaxcolor.recipes.looks import HARD, LOOKS, Style, style
 from jaxcolor.recipes.palette import Palette
 from jaxcolor.recipes.relaxation import BLURRED, MARGINALS_OF, Relaxation
 from jaxcolor.recipes.score import Report, report, score
 from jaxcolor.recipes.sheet import Cell, sheet
+from jaxcolor.recipes.styles import HARD, LOOKS, Style, style
 from jaxcolor.recipes.swatch import swatch
 from jaxcolor.recipes.transfer import change
 

@@ -13,7 +13,7 @@ from jaxcolor.image.keys import unpack
 from jaxcolor.image.output import InGamut, finished
 from jaxcolor.image.pixels import BLOCK, Pixels, as_pytree, each, evaluate, to_float
 from jaxcolor.image.smooth import smooth
-from jaxcolor.recipes.looks import PLAIN, Finish
+from jaxcolor.recipes.styles import PLAIN, Finish
 
 ROWS = 64  # of a picture in one NumPy call
 

@@ -11,8 +11,8 @@ from jaxcolor.measure import Measure
 from jaxcolor.recipes import COUPLED, DEFAULT_BLUR, DEFAULT_SPACE, LIGHTNESS, gridded, known
 from jaxcolor.recipes.coupled import POINTS, couple
 from jaxcolor.recipes.look import Look
-from jaxcolor.recipes.looks import Style
 from jaxcolor.recipes.relaxation import Relaxation
+from jaxcolor.recipes.styles import Style
 from jaxcolor.transport import gaussian, line, mixture_map, sliced
 from jaxcolor.transport.coupling import Coupling, Entropic
 

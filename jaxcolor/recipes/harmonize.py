@@ -10,7 +10,7 @@ from jaxcolor import maps
 from jaxcolor.image.pixels import Pixels, view
 from jaxcolor.recipes import HARMONIZING, HARMONY_BASES, known
 from jaxcolor.recipes.look import Look
-from jaxcolor.recipes.looks import style
+from jaxcolor.recipes.styles import style
 from jaxcolor.recipes.transfer import change, fit
 
 

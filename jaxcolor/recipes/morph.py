@@ -38,7 +38,7 @@ def looks(change: Change, steps: int, *, strength: float = 1.0) -> Iterator[np.n
 
     Example:
         >>> from jaxcolor.recipes.look import Look
-        >>> from jaxcolor.recipes.looks import style
+        >>> from jaxcolor.recipes.styles import style
         >>> from jaxcolor.recipes.transfer import change
         >>> dark, light = (np.full((4, 4, 3), v, np.uint8) for v in (50, 150))
         >>> whole = change(dark, Look([light]), style(method="gaussian"))

@@ -22,8 +22,8 @@ from jaxcolor.recipes.figures import (
     means,
     ranks,
 )
-from jaxcolor.recipes.looks import DEFAULT_LOOK
 from jaxcolor.recipes.sheet import picked
+from jaxcolor.recipes.styles import DEFAULT_LOOK
 
 SIDE, TINY = 1200, 256  # pixels: the longest side of a picture; up to which it is a PNG
 ROOMY = 8  # pairs that a page holds at full size

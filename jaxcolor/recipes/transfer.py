@@ -15,9 +15,9 @@ from jaxcolor.recipes import LIGHTNESS, known
 from jaxcolor.recipes.finish import Change, blend
 from jaxcolor.recipes.fitting import by_moments, fitted
 from jaxcolor.recipes.look import Look, as_look, encode
-from jaxcolor.recipes.looks import Style, style
 from jaxcolor.recipes.palette import Palette
 from jaxcolor.recipes.relaxation import Relaxation
+from jaxcolor.recipes.styles import Style, style
 from jaxcolor.transport import gaussian, line
 
 Reference = ArrayLike | Pixels | Palette | Look | Sequence[ArrayLike | Pixels | Palette]
@@ -222,7 +222,7 @@ def change(
     Args:
         source: as for `fit`; its mask is in the view.
         goal: the look of the reference.
-        asked: how, of `looks.style`.
+        asked: how, of `styles.style`.
         key: as for `fit`.
 
     Errors as for `fit`.

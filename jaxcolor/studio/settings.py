@@ -14,7 +14,7 @@ from jaxcolor.cli.common import Parser
 from jaxcolor.cli.matching import matching
 from jaxcolor.image import SMOOTHINGS
 from jaxcolor.recipes import METHODS, known
-from jaxcolor.recipes.looks import DEFAULT_LOOK, LOOKS, Style
+from jaxcolor.recipes.styles import DEFAULT_LOOK, LOOKS, Style
 
 LONGEST = 100  # characters of a name
 

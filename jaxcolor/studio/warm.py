@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcolor.image.pixels import view
 from jaxcolor.recipes.look import Look
-from jaxcolor.recipes.looks import LOOKS, style
+from jaxcolor.recipes.styles import LOOKS, style
 from jaxcolor.recipes.transfer import change
 from jaxcolor.studio.preview import blend
 

@@ -20,7 +20,7 @@ from jaxcolor.cli.group import Group
 from jaxcolor.cli.main import build_parser, main
 from jaxcolor.image import files
 from jaxcolor.recipes import compare
-from jaxcolor.recipes.looks import LOOKS
+from jaxcolor.recipes.styles import LOOKS
 
 
 @pytest.fixture(autouse=True)

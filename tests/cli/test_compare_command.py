@@ -11,8 +11,8 @@ from image.profiles import display_p3
 
 from jaxcolor.image import files
 from jaxcolor.recipes import METHODS
-from jaxcolor.recipes.looks import LOOKS
 from jaxcolor.recipes.score import report
+from jaxcolor.recipes.styles import LOOKS
 
 FEW = ["gentle", "histogram"]
 

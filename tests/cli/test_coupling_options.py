@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from jaxcolor.recipes import compare
-from jaxcolor.recipes.looks import LOOKS
 from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.recipes.score import score
+from jaxcolor.recipes.styles import LOOKS
 
 MARGINALS = {
     "balanced": (),

@@ -8,7 +8,7 @@ from jaxcolor.image import SMOOTHINGS, lut
 from jaxcolor.image.output import InGamut
 from jaxcolor.image.pixels import view
 from jaxcolor.recipes.finish import Change
-from jaxcolor.recipes.looks import LOOKS, Finish
+from jaxcolor.recipes.styles import LOOKS, Finish
 
 QUICK = ("--look", "natural", "--bases", "3")
 GENTLE = ("--method", "gaussian")

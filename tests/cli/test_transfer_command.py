@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxcolor.image import files
 from jaxcolor.recipes import METHODS
-from jaxcolor.recipes.looks import DEFAULT_LOOK
+from jaxcolor.recipes.styles import DEFAULT_LOOK
 
 OTHERS = [method for method in METHODS if method != "gaussian"]
 

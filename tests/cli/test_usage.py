@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from jaxcolor.cli.main import COMMANDS
-from jaxcolor.recipes.looks import DEFAULT_LOOK
+from jaxcolor.recipes.styles import DEFAULT_LOOK
 
 A, B, OUT = "a.png", "b.png", ("-o", "out.png")
 

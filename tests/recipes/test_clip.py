@@ -10,10 +10,10 @@ from jaxcolor.image.transcode import Coding, transcode
 from jaxcolor.maps import Affine
 from jaxcolor.recipes.clip import NODES, ByFrame, Flicker, Grade, by_shot
 from jaxcolor.recipes.look import Look
-from jaxcolor.recipes.looks import style
 from jaxcolor.recipes.references import pooled
 from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.recipes.shots import FRAMES, SHORTEST, Cuts, Shot, shots
+from jaxcolor.recipes.styles import style
 
 RNG = np.random.default_rng(0)
 SIZE = 48, 64

@@ -10,7 +10,7 @@ from jaxcolor.image.pixels import view
 from jaxcolor.image.smooth import smooth
 from jaxcolor.maps import Affine
 from jaxcolor.recipes.finish import Change, blend
-from jaxcolor.recipes.looks import Finish
+from jaxcolor.recipes.styles import Finish
 
 RNG = np.random.default_rng(0)
 HALF = Affine(jnp.eye(3) / 2, jnp.zeros(3))

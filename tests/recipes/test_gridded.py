@@ -9,8 +9,8 @@ from jaxcolor.image.spaces import SPACES, Srgb
 from jaxcolor.lattice import spread
 from jaxcolor.measure import Grid, Measure, nodes
 from jaxcolor.recipes import gridded
-from jaxcolor.recipes.looks import style
 from jaxcolor.recipes.relaxation import Relaxation
+from jaxcolor.recipes.styles import style
 from jaxcolor.transport.coupling import average, plan
 from jaxcolor.transport.marginals import KL, TV, Mixed
 

@@ -6,8 +6,8 @@ import pytest
 
 import jaxcolor
 from jaxcolor.recipes.look import Look
-from jaxcolor.recipes.looks import Style, style
 from jaxcolor.recipes.score import score
+from jaxcolor.recipes.styles import Style, style
 
 KEY = jax.random.key(3)
 

@@ -4,8 +4,8 @@ import pytest
 import jaxcolor
 from jaxcolor.recipes import morph
 from jaxcolor.recipes.look import Look
-from jaxcolor.recipes.looks import style
 from jaxcolor.recipes.score import sw2
+from jaxcolor.recipes.styles import style
 from jaxcolor.recipes.transfer import change
 
 

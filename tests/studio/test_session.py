@@ -14,7 +14,7 @@ from jaxcolor.cli.main import main
 from jaxcolor.image import files
 from jaxcolor.recipes.finish import Change
 from jaxcolor.recipes.look import Look
-from jaxcolor.recipes.looks import style
+from jaxcolor.recipes.styles import style
 from jaxcolor.recipes.transfer import change
 from jaxcolor.studio import Limits
 from jaxcolor.studio.clouds import POINTS, cloud

@@ -9,7 +9,7 @@ from jaxcolor.cli.main import build_parser
 from jaxcolor.cli.matching import matching
 from jaxcolor.image import SMOOTHINGS
 from jaxcolor.recipes import METHODS
-from jaxcolor.recipes.looks import LOOKS
+from jaxcolor.recipes.styles import LOOKS
 from jaxcolor.studio.settings import Settings, command, plain_name, result_name, settings
 
 EVERY = [

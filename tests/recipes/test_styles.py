@@ -6,9 +6,9 @@ import pytest
 
 import jaxcolor
 from jaxcolor.image.pixels import from_float, full_scale
-from jaxcolor.recipes.looks import DEFAULT_LOOK, LOOKS, Finish, Style, style
 from jaxcolor.recipes.relaxation import Relaxation
 from jaxcolor.recipes.score import score, sw2
+from jaxcolor.recipes.styles import DEFAULT_LOOK, LOOKS, Finish, Style, style
 
 RNG = np.random.default_rng(0)
 every_look = pytest.mark.parametrize("look", LOOKS)
