@@ -7,7 +7,7 @@ from PIL import Image
 
 from jaxcolor.studio import Limits
 
-from studio.pages import page_at, serving  # isort: skip
+from studio.pages import left, page_at, serving  # isort: skip
 
 
 @pytest.fixture(scope="session")
@@ -32,5 +32,6 @@ def studio():
 @pytest.fixture
 def page(studio):
     """A page that has opened."""
+    left(studio[0])
     with page_at(studio[1]) as one:
         yield one

@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 import threading
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -94,6 +95,14 @@ def serving(limits: Limits, paths=(), warm: bool = False, port: int = 0):
             running.should_exit = True
             thread.join(20)
             assert not thread.is_alive()
+
+
+def left(studio) -> None:
+    """Wait until the server has heard that every page has gone."""
+    end = time.monotonic() + 30
+    while studio.sessions:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from PIL import Image
 from jaxcolor.studio import Limits
 from jaxcolor.studio.guard import Guard
 
-from studio.pages import page_at, serving  # isort: skip
+from studio.pages import left, page_at, serving  # isort: skip
 
 pytest.importorskip("websockets")
 
@@ -133,6 +133,7 @@ def test_the_declared_length_is_not_trusted(page):
 
 def test_pages_know_nothing_of_each_other_and_leave_nothing(studio, pair):
     served, address = studio
+    left(served)
     with page_at(address) as one, page_at(address) as two, page_at(address) as three:
         assert len({one.token, two.token, three.token}) == 3
         [key] = one.add(pair[0])
@@ -141,10 +142,11 @@ def test_pages_know_nothing_of_each_other_and_leave_nothing(studio, pair):
             assert four.token == ""
         folders = [session.folder for session in served.sessions.values()]
         assert len(folders) == 3
+    left(served)
     end = time.monotonic() + 20
-    while served.sessions or any(folder.exists() for folder in folders):
+    while any(folder.exists() for folder in folders):
         assert time.monotonic() < end
-        time.sleep(0.02)
+        time.sleep(0.01)
     assert one.request(f"sessions/{one.token}/pictures/{key}")[0] == 410
 
 

@@ -220,6 +220,17 @@ function blank() {
   saves(false);
 }
 
+// lines may end before an option, not within it
+function command(text) {
+  const parts = text.split(/(?<= )(--?[a-z-]+)(?= |$)/).map((part, k) => {
+    if (k % 2 === 0) return part;
+    const word = document.createElement("span");
+    word.textContent = part;
+    return word;
+  });
+  $("command").replaceChildren(...parts);
+}
+
 const points = (item) => item?.key ? Uint8Array.from(atob(item.cloud), (c) => c.charCodeAt(0))
   : new Uint8Array();
 
@@ -270,7 +281,7 @@ async function show(data) {
   const old = $("after");
   old.replaceWith(image);
   if (old.src) URL.revokeObjectURL(old.src);
-  $("command").textContent = told.command;
+  command(told.command);
   $("frame").classList.remove("alone");
   mode();
   saves(true);
