@@ -10,9 +10,7 @@ points. Texture: 2048 x 2048 pixels of spot noise. Photographs are those of $JAX
 is set, else scikit-image's. Needs the `bench` extra.
 """
 
-import argparse
 import itertools
-import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -31,7 +29,6 @@ from jaxcolor.transport.backends import import_pot
 from jaxcolor.transport.mixture import GaussianMixture
 
 PACKAGES = ("jax", "jaxlib", "numpy", "ott-jax", "POT", "scikit-learn")
-CORES = harness.equal_threads()
 
 # --- distances and maps -------------------------------------------------------------------------
 
@@ -275,20 +272,7 @@ def bench_texture(rounds: int) -> dict:
     return {"timings": timings}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", default=["bures", "mixture", "texture"])
-    parser.add_argument("--json", help="also write the figures")
-    parser.add_argument("--rounds", type=int, default=7)
-    args = parser.parse_args()
-    warnings.filterwarnings("ignore")  # the peers' own
-    parts = {"bures": bench_bures, "mixture": bench_mixture, "texture": bench_texture}
-    record = {"machine": harness.machine(PACKAGES)}
-    for name in args.only:
-        record[name] = parts[name](args.rounds)
-    if args.json:
-        harness.save(args.json, record)
-
+PARTS = {"bures": bench_bures, "mixture": bench_mixture, "texture": bench_texture}
 
 if __name__ == "__main__":
-    main()
+    harness.run_parts(str(__doc__), PARTS, PACKAGES)

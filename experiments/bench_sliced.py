@@ -10,9 +10,7 @@ eight colour histograms of 64^3 bins. Pictures are those of $JAXCOLOR_DATA where
 scikit-image's. Needs the `bench` extra.
 """
 
-import argparse
 import resource
-import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -32,7 +30,6 @@ from jaxcolor.transport import barycenter_grid, directions, flow
 from jaxcolor.transport.backends import import_pot
 
 PACKAGES = ("jax", "jaxlib", "numpy", "ott-jax", "POT")
-CORES = harness.equal_threads()
 PIXELS = 1024, 768
 
 
@@ -53,6 +50,47 @@ def pair() -> list[np.ndarray]:
 STEPS = 4
 
 
+@jax.jit
+def sorted_rows(x, y, thetas):
+    """Points (n, 3) moved along the axes of each frame in turn, as one would write it."""
+
+    def step(x, theta):
+        along, goal = x @ theta.T, jnp.sort(y @ theta.T, axis=0)
+        order = jnp.argsort(along, axis=0)
+        wanted = jnp.zeros_like(along)
+        for k in range(3):
+            wanted = wanted.at[order[:, k], k].set(goal[:, k])
+        return x + (wanted - along) @ theta, None
+
+    return jax.lax.scan(step, x, thetas)[0]
+
+
+@jax.jit
+def sorted_axes(x, y, thetas):
+    """The same with contiguous projections, one after another: (3, n)."""
+
+    def put(rows):
+        order = jnp.argsort(rows[0])
+        return jnp.zeros_like(rows[0]).at[order].set(jnp.sort(rows[1]))
+
+    def step(x, theta):
+        along = theta @ x
+        return x + theta.T @ (jax.lax.map(put, (along, theta @ y.T)) - along), None
+
+    return jax.lax.scan(step, x.T, thetas)[0]
+
+
+def sorted_by_numpy(x, y, thetas):
+    moved, goals = x.T, y.T
+    for theta in np.asarray(thetas):
+        along, goal = theta @ moved, theta @ goals
+        wanted = np.empty_like(along)
+        for k in range(3):
+            wanted[k, np.argsort(along[k])] = np.sort(goal[k])
+        moved = moved + theta.T @ (wanted - along)
+    return moved.T
+
+
 def step_sides() -> dict[str, Callable]:
     x, y = (p.reshape(-1, 3).astype(np.float32) / 255 for p in pair())
     key = jax.random.key(0)
@@ -63,51 +101,12 @@ def step_sides() -> dict[str, Callable]:
     def ours(mu, nu):
         return flow.solve(mu, nu, key, steps=STEPS).points
 
-    @jax.jit
-    def by_jax(x, y):
-        def step(x, theta):
-            along, goal = x @ theta.T, jnp.sort(y @ theta.T, axis=0)
-            order = jnp.argsort(along, axis=0)
-            wanted = jnp.zeros_like(along)
-            for k in range(3):
-                wanted = wanted.at[order[:, k], k].set(goal[:, k])
-            return x + (wanted - along) @ theta, None
-
-        return jax.lax.scan(step, x, thetas)[0]
-
-    def by_jax_axes():
-        return by_axes(jnp.asarray(x), jnp.asarray(y)).T
-
-    @jax.jit
-    def by_axes(x, y):
-        """The same with contiguous projections, one after another."""
-
-        def put(rows):
-            order = jnp.argsort(rows[0])
-            return jnp.zeros_like(rows[0]).at[order].set(jnp.sort(rows[1]))
-
-        def step(x, theta):
-            along = theta @ x
-            return x + theta.T @ (jax.lax.map(put, (along, theta @ y.T)) - along), None
-
-        return jax.lax.scan(step, x.T, thetas)[0]
-
-    def by_numpy():
-        moved, goals = x.T, y.T
-        for theta in np.asarray(thetas):
-            along, goal = theta @ moved, theta @ goals
-            wanted = np.empty_like(along)
-            for k in range(3):
-                wanted[k, np.argsort(along[k])] = np.sort(goal[k])
-            moved = moved + theta.T @ (wanted - along)
-        return moved.T
-
-    on_device = jnp.asarray(x), jnp.asarray(y)
+    both = jnp.asarray(x), jnp.asarray(y), thetas
     return {
         "jaxcolor flow": lambda: jax.block_until_ready(ours(mu, nu)),
-        "jnp.sort": lambda: jax.block_until_ready(by_jax(*on_device)),
-        "jnp.sort, contiguous": lambda: jax.block_until_ready(by_jax_axes()),
-        "NumPy sort, contiguous": by_numpy,
+        "jnp.sort": lambda: jax.block_until_ready(sorted_rows(*both)),
+        "jnp.sort, contiguous": lambda: jax.block_until_ready(sorted_axes(*both).T),
+        "NumPy sort, contiguous": lambda: sorted_by_numpy(x, y, thetas),
     }
 
 
@@ -317,27 +316,12 @@ def bench_colours(rounds: int) -> dict:
     return {"timing": timing, "steps": int(found.info.steps), "gigabytes": more}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--only", nargs="+", default=["step", "transfer", "harmonize", "barycenter"]
-    )
-    parser.add_argument("--json", help="also write the figures")
-    parser.add_argument("--rounds", type=int, default=7)
-    args = parser.parse_args()
-    warnings.filterwarnings("ignore")  # the peers' own
-    parts = {
-        "step": bench_step,
-        "transfer": bench_transfer,
-        "harmonize": bench_harmonize,
-        "barycenter": bench_barycenter,
-    }
-    record = {"machine": harness.machine(PACKAGES)}
-    for name in args.only:
-        record[name] = parts[name](args.rounds)
-    if args.json:
-        harness.save(args.json, record)
-
+PARTS = {
+    "step": bench_step,
+    "transfer": bench_transfer,
+    "harmonize": bench_harmonize,
+    "barycenter": bench_barycenter,
+}
 
 if __name__ == "__main__":
-    main()
+    harness.run_parts(str(__doc__), PARTS, PACKAGES)

@@ -4,11 +4,13 @@ A ratio inside one run holds on a noisy machine; an absolute time does not. So r
 sides, times are summed up by median and quartiles, and ratios come first.
 """
 
+import argparse
 import json
 import os
 import platform
 import socket
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -115,3 +117,18 @@ def save(path: str | Path, record: dict) -> None:
         return asdict(value) if isinstance(value, Timing) else str(value)
 
     Path(path).write_text(json.dumps(record, indent=1, default=plain) + "\n")
+
+
+def run_parts(doc: str, parts: Mapping[str, Callable[[int], dict]], packages: tuple[str, ...]):
+    """The command of a benchmark in parts: each is given the rounds, and its record is kept."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--only", nargs="+", choices=list(parts), default=list(parts))
+    parser.add_argument("--json", help="also write the figures")
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")  # the peers' own
+    record = {"machine": machine(packages)}
+    for name in args.only:
+        record[name] = parts[name](args.rounds)
+    if args.json:
+        save(args.json, record)
