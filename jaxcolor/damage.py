@@ -1,5 +1,6 @@
 """Whose word an error is that comes up while a file is read: the machine's, or the file's."""
 
+import contextlib
 import errno
 from os import PathLike
 
@@ -15,6 +16,7 @@ def is_of_machine(error: Exception, path: str | PathLike) -> bool:
         (True, False)
     """
     if isinstance(error, OSError) and error.errno in errno.errorcode:
-        error.filename = error.filename or str(path)
+        with contextlib.suppress(AttributeError):  # those of PyAV know their file
+            error.filename = error.filename or str(path)
         return error.errno != errno.EINVAL
     return isinstance(error, MemoryError)

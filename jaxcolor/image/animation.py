@@ -70,7 +70,6 @@ def timing(path: str | PathLike) -> Timing:
     """
     durations, holes = [], False
     with _opened(path) as image:
-        limits.check_pixels(path, *image.size, getattr(image, "n_frames", 1))
         # a GIF counts the turns after the first; one that does not say is played once
         loop = image.info.get("loop")
         plays = 1 if loop is None else loop
@@ -107,20 +106,26 @@ def _opened(path: str | PathLike) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Image.open(path)
-    except Image.UnidentifiedImageError as error:
-        raise ValueError(f"{path}: damaged or not a picture") from error
     except Image.DecompressionBombError as error:
         raise limits.TooLarge(f"{path}: refused, too large: {error}") from error
+    except Exception as error:  # there is hardly a type that no decoder raises
+        if is_of_machine(error, path):
+            raise
+        raise ValueError(f"{path}: damaged or not a picture ({error})") from error
 
 
 def _seek(path: str | PathLike, image: Any) -> Iterator[None]:
     """Stop at every frame; the still that an animated PNG may have beside them is none."""
     try:
-        for index in range(int(getattr(image, "default_image", False)), image.n_frames):
+        count = getattr(image, "n_frames", 1)
+        limits.check_pixels(path, image.width, image.height, count)
+        for index in range(int(getattr(image, "default_image", False)), count):
             image.seek(index)
             image.load()
             yield
-    except Exception as error:  # there is hardly a type that no decoder raises
+    except limits.TooLarge:
+        raise
+    except Exception as error:
         if is_of_machine(error, path):
             raise
         raise ValueError(f"{path}: damaged ({error})") from error

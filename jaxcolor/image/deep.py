@@ -58,7 +58,7 @@ def _read(path: Path, profile: bytes | None) -> Picture:
     config = oiio.ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", 1)
     source = oiio.ImageInput.open(str(path), config)
-    if source is None:
+    if source is None or source.format_name() == "null":  # which makes pictures up
         reason = said(oiio)
         with path.open("rb") as file:
             head = file.read(4)
@@ -189,7 +189,8 @@ def _straight(pixels: np.ndarray) -> np.ndarray:
         part = pixels[first : first + _ROWS]
         alpha = part[..., -1:].astype(np.float64)
         color = part[..., :-1] * (top / np.where(alpha > _LEAST, alpha, top))
-        part[..., :-1] = np.minimum(np.rint(color), top) if integer else color
+        with np.errstate(over="ignore"):  # beyond its type it is infinite, which no fit takes
+            part[..., :-1] = np.minimum(np.rint(color), top) if integer else color
     return pixels
 
 

@@ -74,7 +74,7 @@ def decoded(
                     count += 1
                     last = max(last, (frame.time or 0.0) + step)
     except av.FFmpegError as error:
-        if is_of_machine(error, path) and not count:
+        if is_of_machine(error, path) and not (count or isinstance(error, MemoryError)):
             raise
         raise ValueError(f"{path}: damaged or not a clip ({error.strerror})") from error
     if not count:
@@ -120,7 +120,7 @@ def opened(path: str | PathLike) -> Iterator:
         # absolute: FFmpeg takes what stands before a colon for a protocol
         container = av.open(os.path.abspath(path))
     except av.FFmpegError as error:
-        if is_of_machine(error, path):
+        if is_of_machine(error, path) and not isinstance(error, MemoryError):  # a header lies
             raise
         raise ValueError(f"{path}: damaged or not a clip ({error.strerror})") from error
     except UnicodeDecodeError as error:
