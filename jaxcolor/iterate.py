@@ -93,3 +93,15 @@ def iterate(step, state, running):
         Array(128., dtype=float32)
     """
     return jax.lax.while_loop(running, step, state)
+
+
+def judged(error: Array, tol: Array, steps: Array, max_steps: Array) -> Array:
+    """The status (int8) after so many steps, -1 to go on.
+
+    Example:
+        >>> [int(judged(jnp.float32(e), 1e-4, 9, 10)) for e in (1e-5, 0.1, float("nan"))]
+        [0, -1, 4]
+    """
+    status = jnp.where(steps >= max_steps, Status.MAX_STEPS, -1)
+    status = jnp.where(error <= tol, Status.OK, status)
+    return jnp.where(jnp.isfinite(error), status, Status.NONFINITE).astype(jnp.int8)

@@ -1,4 +1,4 @@
-"""Losses without labels: how far a potential is from the best, told by the problem itself."""
+"""Losses that need no labels: how far a potential is from the best, told by the problem itself."""
 
 import jax
 import jax.numpy as jnp
@@ -65,8 +65,10 @@ def semi_dual(
 def unrolled(
     network: Network, sources: Measure, targets: Measure, epsilon: Array, sweeps: int = 3
 ) -> Array:
-    """The last stage judged by its marginal error after a few Sinkhorn sweeps, differentiated
-    through them; in units of the spread, so that it weighs like the semi-dual value."""
+    """The last stage judged by its marginal error after a few Sinkhorn sweeps.
+
+    Differentiated through them; in units of the spread, so that it weighs like the semi-dual value.
+    """
 
     def one(z):
         seen, cost, g = z

@@ -157,8 +157,10 @@ def potential(network: Network, x: Array, a: Array, y: Array, b: Array, epsilon:
 
 
 def potentials(network: Network, sources: Measure, targets: Measure, epsilon: Array) -> Array:
-    """(B, m) the same for B pairs at once: the small products are batched, the looks are not, whose
-    kernels stay in cache one by one."""
+    """(B, m) the same for B pairs at once.
+
+    The small products are batched, the looks are not, whose kernels stay in cache one by one.
+    """
     parts = sources.points, sources.weights, targets.points, targets.weights, epsilon
     seen, hidden, g = jax.vmap(guess, (None, 0, 0, 0, 0, 0))(network, *parts)
     cost = jax.lax.map(distances, seen)

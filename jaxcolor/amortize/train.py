@@ -1,7 +1,7 @@
 """Train the network: `python -m jaxcolor.amortize.train FOLDER`.
 
 Data, weights, progress and the loss curve go to FOLDER; the same command goes on where it stopped,
-to the bit. No labels are used; a validation set that training never sees is solved to compare.
+to the bit. No labels are needed; a validation set that training never sees is solved to compare.
 """
 
 import argparse
@@ -194,11 +194,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> None:
     args = parser().parse_args(arguments)
-    if args.batch % 2:
-        raise SystemExit("--batch must be even")
     cores = args.cores or (os.cpu_count() or 1)
     # a device for each core: XLA runs the small operations of one on one core
-    jax.config.update("jax_num_cpu_devices", max(c for c in (1, 2, 4, 8) if c <= cores))
+    devices = max(c for c in (1, 2, 4, 8) if c <= cores)
+    if args.batch % devices or args.batch < 1:
+        raise SystemExit(
+            f"--batch {args.batch} cannot be divided between {devices} cores: take a multiple of "
+            f"{devices}, or fewer --cores"
+        )
+    jax.config.update("jax_num_cpu_devices", devices)
     run(args)
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcolor.iterate import Info, Status, default_tol, iterate
+from jaxcolor.iterate import Info, default_tol, iterate, judged
 from jaxcolor.measure import Grid
 from jaxcolor.transport import anderson
 from jaxcolor.transport.grid import Axes, GridKernel
@@ -141,9 +141,7 @@ def _solve(axes: Axes, weights: Array, shares: Array, settings: Settings) -> Gri
         # a residual counts by the mass that it moves: where there is hardly any, it drifts for long
         scale = jnp.tile(jnp.exp((log - log.max()) / 2) + FLOOR, image.shape[0])
         mixed, past = anderson.mix(s.past, s.potentials.ravel(), image.ravel(), scale)
-        status = jnp.where(s.steps + 1 >= settings.max_steps, Status.MAX_STEPS, -1)
-        status = jnp.where(error <= settings.tol, Status.OK, status)
-        status = jnp.where(jnp.isfinite(error), status, Status.NONFINITE).astype(jnp.int8)
+        status = judged(error, settings.tol, s.steps + 1, settings.max_steps)
         better = error < s.error  # never so for NaN
         log, error = jnp.where(better, log, s.log), jnp.where(better, error, s.error)
         return State(mixed.reshape(image.shape), past, log, error, s.steps + 1, status)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxcolor.iterate import Info, Status, iterate
+from jaxcolor.iterate import Info, Status, iterate, judged
 from jaxcolor.maps import HIGHEST
 from jaxcolor.measure import Grid
 from jaxcolor.transport import problem as pb
@@ -173,9 +173,7 @@ def _step(p: Problem, tol: Array, max_steps: Array, s: State) -> State:
     primal, dual, centred = _sweep(p, s.primal, s.dual)
     gap = _distance(_centre(p, primal), centred) / _size(centred)
     error = jnp.maximum(gap, _distance(primal, s.primal) / _size(primal))
-    status = jnp.where(s.steps + 1 >= max_steps, Status.MAX_STEPS, -1)
-    status = jnp.where(error <= tol, Status.OK, status)
-    status = jnp.where(jnp.isfinite(error), status, Status.NONFINITE).astype(jnp.int8)
+    status = judged(error, tol, s.steps + 1, max_steps)
 
     def relaxed(old, new):
         return jnp.where(jnp.isfinite(error), old + RELAXED * (new - old), old)

@@ -180,8 +180,16 @@ def test_photographs_are_cropped_into_a_pool(tmp_path, photographs, monkeypatch)
 def test_the_command(folder):
     command = [sys.executable, "-m", "jaxcolor.amortize.train", str(folder)]
     done = subprocess.run(
-        [*command, "--steps", "20", "--batch", "4"], capture_output=True, text=True
+        [*command, "--steps", "20", "--batch", "4", "--cores", "2"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"] == 20
     assert (folder / "weights.npz").exists()
+
+
+def test_a_batch_that_cores_cannot_share_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match="between 4 cores: take a multiple of 4, or fewer"):
+        train.main([str(tmp_path), "--batch", "6", "--cores", "5"])
+    assert not list(tmp_path.iterdir())
