@@ -36,6 +36,7 @@ from jaxcolor.studio.warm import warm
 
 PAGE = Path(str(resources.files("jaxcolor.studio").joinpath("page")))
 FULL = 1013  # a socket's code for "try again later"
+SHORT = 1 << 16  # bytes of a request that is no picture
 TOLD = 4000  # bytes of remarks in a header
 
 T = TypeVar("T")
@@ -67,9 +68,9 @@ class Studio:
     def __init__(self, limits: Limits, paths: Sequence[str] = ()):
         self.limits, self.paths = limits, [Path(path).absolute() for path in paths]
         self.sessions: dict[str, Session] = {}
-        self.warm = threading.Event()
+        self.folder = Path()  # of uploads and results, while it serves
+        self._warm, self._over = threading.Event(), threading.Event()
         self._changes = Changes()
-        self._folder = Path(mkdtemp(prefix="jaxcolor-studio-"))
         self._pools = {
             name: ThreadPoolExecutor(threads, f"studio-{name}")
             for name, threads in {"read": 2, "fit": 2, "frame": 2, "whole": 1, "warm": 1}.items()
@@ -90,15 +91,17 @@ class Studio:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self._pools["warm"].submit(warm, self.warm)
+        self.folder = Path(mkdtemp(prefix="jaxcolor-studio-"))
+        self._pools["warm"].submit(warm, self._warm, self._over)
         try:
             yield
         finally:
+            self._over.set()
             for pool in self._pools.values():
                 pool.shutdown(wait=False, cancel_futures=True)
             for session in list(self.sessions.values()):
                 session.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     async def run(self, pool: str, call: Callable[..., T], *args: Any) -> T:
         """A call in a thread of a pool."""
@@ -160,7 +163,7 @@ class Studio:
         """A result at full size: the body says of what, and how."""
         with _answering() as answer:
             session = self._session(request)
-            given = json.loads(await request.body())
+            given = json.loads(await _body(request))
             asked = wish(given)
             chosen = given.get("sources") or [asked.source]
             sources = [session.chosen(wish({**given, "source": key}))[0] for key in chosen]
@@ -192,7 +195,7 @@ class Studio:
             line = f"{self.limits.pages} pages are open, the most: close one and reload this"
             await socket.send_json({"error": line})
             return await socket.close(FULL)
-        session = Session(self._folder, self.limits, self._changes)
+        session = Session(self.folder, self.limits, self._changes)
         self.sessions[session.token] = session
         wanted = asyncio.Event()
         painter = None
@@ -240,7 +243,7 @@ class Studio:
             try:
                 made = session.ready(asked)
                 if made is None:
-                    note = {"number": asked.number, "busy": True, "first": not self.warm.is_set()}
+                    note = {"number": asked.number, "busy": True, "first": not self._warm.is_set()}
                     await socket.send_json(note)
                     made = await self.run("fit", session.fit, asked)
                     if session.asked.fit != asked.fit:
@@ -259,6 +262,16 @@ def line(error: Exception) -> str:
     if os.environ.get("JAXCOLOR_DEBUG"):
         traceback.print_exception(error)
     return describe(error)
+
+
+async def _body(request: Request) -> bytes:
+    """What is short, for it is kept in memory."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > SHORT:
+            raise Refused(413, "too long a request")
+    return body
 
 
 def _header(lines: list[str]) -> str:

@@ -84,7 +84,7 @@ def serving(limits: Limits, paths=(), warm: bool = False, port: int = 0):
         pytest.MonkeyPatch.context() as patch,
     ):
         if not warm:
-            patch.setattr(server, "warm", lambda done: done.set())
+            patch.setattr(server, "warm", lambda done, over: done.set())
         studio = server.Studio(limits, paths)
         running = uvicorn.Server(configured(studio.app("127.0.0.1")))
         thread = threading.Thread(target=running.run, args=([listening],))

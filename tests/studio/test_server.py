@@ -110,6 +110,7 @@ def test_bad_uploads_are_answered_in_a_line(page, studio):
     assert page.request("sessions/nobody/pictures?name=a", "PUT", b"x")[0] == 410
     assert page.request(f"sessions/{page.token}/pictures/7")[0] == 422
     assert page.request(f"sessions/{page.token}/result", "POST", b"{")[0] == 422
+    assert page.request(f"sessions/{page.token}/result", "POST", bytes(70_000))[0] == 413
 
 
 def test_the_declared_length_is_not_trusted(page):
@@ -196,4 +197,4 @@ def test_files_named_on_the_command_line_are_there_at_once(pair, tmp_path):
         assert (told["pictures"][0]["width"], told["pictures"][0]["height"]) == (60, 40)
         assert told["errors"] == ["gone.jpg: No such file or directory"]
     assert all(path.exists() for path in pair)
-    assert not studio._folder.exists()
+    assert not studio.folder.exists()

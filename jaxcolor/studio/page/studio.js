@@ -51,10 +51,11 @@ function connect() {
     const told = JSON.parse(data);
     if (told.hello) return begin(told);
     if (told.error) {
+      if (told.number && told.number !== wished) return; // something else is wanted by now
       full = !token;
       notice(told.error);
       status(full ? "Full" : "");
-      if (!told.number || told.number === wished) busy(false);
+      busy(false);
     } else if (told.busy && told.number === wished) {
       busy(true);
       status(told.first ? "Matching colours\u2026 the first time takes longer"
@@ -234,7 +235,7 @@ function command(text) {
 const points = (item) => item?.key ? Uint8Array.from(atob(item.cloud), (c) => c.charCodeAt(0))
   : new Uint8Array();
 
-function saves(on) {
+function saves(on = !$("frame").classList.contains("alone")) {
   document.querySelectorAll(".saves button").forEach((one) => {
     one.disabled = !on || one.dataset.busy === "true";
   });
@@ -298,7 +299,7 @@ async function show(data) {
 async function give(button) {
   const { kind } = button.dataset;
   button.dataset.busy = "true";
-  saves(true);
+  saves();
   status(kind === "cube" ? "Fitting the table\u2026" : "Working at full size\u2026");
   try {
     const sources = items.source.filter((one) => one.key).map((one) => one.key);
@@ -320,7 +321,7 @@ async function give(button) {
       : error.message);
   }
   button.dataset.busy = "false";
-  saves(true);
+  saves();
   status("");
 }
 
