@@ -72,7 +72,7 @@ class Client:
 
 
 @contextmanager
-def serving(limits: Limits, paths=(), warm: bool = False, port: int = 0):
+def serving(limits: Limits, paths=(), port: int = 0):
     """A server in a thread: its studio and its address."""
     uvicorn = pytest.importorskip("uvicorn")
     pytest.importorskip("starlette")
@@ -83,8 +83,7 @@ def serving(limits: Limits, paths=(), warm: bool = False, port: int = 0):
         socket.create_server(("127.0.0.1", port)) as listening,
         pytest.MonkeyPatch.context() as patch,
     ):
-        if not warm:
-            patch.setattr(server, "warm", lambda done, over: done.set())
+        patch.setattr(server, "warm", lambda done, over: done.set())
         studio = server.Studio(limits, paths)
         running = uvicorn.Server(configured(studio.app("127.0.0.1")))
         thread = threading.Thread(target=running.run, args=([listening],))

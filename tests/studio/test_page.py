@@ -35,7 +35,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def address():
-    with serving(LIMITS, warm=True) as (_, address):
+    with serving(LIMITS) as (_, address):
         yield address
 
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import threading
 import zipfile
 import zlib
 from contextlib import redirect_stdout
@@ -16,7 +17,7 @@ from jaxcolor.recipes.finish import Change
 from jaxcolor.recipes.look import Look
 from jaxcolor.recipes.styles import style
 from jaxcolor.recipes.transfer import change
-from jaxcolor.studio import Limits
+from jaxcolor.studio import Limits, preview, warm
 from jaxcolor.studio.clouds import POINTS, cloud
 from jaxcolor.studio.opened import check_size
 from jaxcolor.studio.preview import SIDE, as_file, blend, shrunk
@@ -123,6 +124,20 @@ def test_a_preview_keeps_alpha_and_grey(photographs):
     data, kind = as_file(shown, None)
     assert kind == "image/webp"
     assert Image.open(io.BytesIO(data)).mode == "RGBA"
+
+
+def test_programs_are_there_before_somebody_waits(photographs, monkeypatch):
+    monkeypatch.setattr(warm, "LOOKS", ["gentle"])
+    done, over = threading.Event(), threading.Event()
+    warm.warm(done, over)
+    assert done.is_set()
+    size = preview._mixed._cache_size()
+    blend(change(photographs[0], Look([photographs[1]]), style("gentle")), None).at(0.3)
+    assert preview._mixed._cache_size() == size > 0
+    done.clear()
+    over.set()
+    warm.warm(done, over)
+    assert not done.is_set()
 
 
 def test_strength_needs_no_other_fit(session, pair):

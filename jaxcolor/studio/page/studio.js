@@ -355,8 +355,6 @@ function controls() {
   $("smooth").onchange = ask;
   $("method").onchange = () => {
     panel.querySelector(".looks").classList.toggle("other", $("method").value !== "");
-    $("smooth").options[0].textContent = $("method").value ? "The method\u2019s own"
-      : "The look\u2019s own";
     ask();
   };
   $("swap").onclick = swap;
