@@ -39,6 +39,7 @@ END = 600  # seconds after which an undisturbed run counts as hanging
 WHEN = ("any time", "late", "first file")
 SHARES = (0.4, 0.3, 0.3)
 ON_THE_WAY = ("manifest", ".measures", "state.npz")  # written step by step, read by the next run
+TRAINING = Path(__file__).with_name("kills_training.py")
 PACKAGES = ("jax", "jaxlib", "numpy", "pillow", "av")
 # the interpreter's own beginning, before a line of the command has run
 OWN_START = ("<frozen site>", "<frozen runpy>", "<frozen importlib", "encodings", "sitecustomize")
@@ -121,7 +122,8 @@ class Round:
     def command(self, again: bool = False) -> list[str]:
         replace = self.old or (again and not self.case.resumes)
         words = [*self.case.words, *(["--overwrite"] if replace else [])]
-        return [sys.executable, "-m", self.case.module, *words]
+        program = [str(TRAINING)] if self.case.training else ["-m", "jaxcolor"]
+        return [sys.executable, *program, *words]
 
     def start(self, again: bool = False) -> subprocess.Popen:
         return subprocess.Popen(
@@ -225,10 +227,11 @@ class Round:
             self.fault(f"{when}: {left} temporary files left")
 
     def _ended_well(self, code: int, err: str, kind: signal.Signals) -> bool:
-        name = "training" if self.case.module != "jaxcolor" else "jaxcolor"
-        said = [line for line in err.splitlines() if line == f"{name}: stopped"]
-        if code == 128 + kind:
-            return (len(said) == 1 and "\n" not in err.strip()) or name == "training"
+        name = "training" if self.case.training else "jaxcolor"
+        lines = err.splitlines()
+        said = [line for line in lines if line == f"{name}: stopped"]
+        if code == 128 + kind:  # training also tells how far it is
+            return len(said) == 1 and (self.case.training or len(lines) == 1)
         # before Python has its handlers, or after the last line of the command
         return code in (0, -kind) and not said
 
@@ -311,7 +314,7 @@ def kill_case(case: Case, kills: int, pictures: Path, place: Path, seed: int) ->
     number = 0
     while sum(tally.kills.values()) < kills and number < 5 * kills + 5:
         folder = place / f"round{number}"
-        old = bool(number % 2) and case.module == "jaxcolor"
+        old = bool(number % 2) and not case.training
         one = Round(folder, case, pictures, whole, old, tally)
         for _ in range(int(rng.integers(2, 7))):
             if sum(tally.kills.values()) < kills:

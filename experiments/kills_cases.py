@@ -15,14 +15,14 @@ class Case:
 
     Attributes:
         words: of it, with names relative to a folder that `make` has filled; results go to `out`.
-        module: that is run.
+        training: whether it is that of the network, in a program of its own.
         resumes: whether it goes on where it was stopped, so that it needs no --overwrite.
         alone: whether its results are a folder of their own, which it makes.
         several: whether it starts processes of its own.
     """
 
     words: tuple[str, ...]
-    module: str = "jaxcolor"
+    training: bool = False
     resumes: bool = False
     alone: bool = False
     several: bool = False
@@ -68,8 +68,9 @@ CASES = {
     "palette": _case("palette in/a.png -o out/p.json --swatch out/s.png --k 8"),
     "video": _case("video in/clip.mp4 in/b.png -o out/c.mp4 --method gaussian"),
     "training": _case(
-        "out --steps 60 --batch 2 --scenes 64 --every 0 --looks .05 --width 8 --inner 4 --cores 1",
-        module="jaxcolor.amortize.train",
+        "out --steps 20 --batch 2 --scenes 4 --every 0 --looks .05 --width 8 --inner 4 --cores 1 "
+        "--validation in/held.npz",
+        training=True,
         **_FOLDER,
     ),
 }
@@ -101,6 +102,9 @@ def make(folder: Path) -> None:
         drawing = Image.new("RGB", SIZE, "white")
         drawing.paste((30, 60, 120), box)
         drawing.save(folder / name)
+    weights = np.full((6, 128), 1 / 128, np.float32)
+    points = rng.normal(50, 20, (6, 128, 3)).astype(np.float32)
+    np.savez(folder / "held.npz", points=points, weights=weights)
     (folder / "l.cube").write_text(
         "LUT_3D_SIZE 2\n" + "".join(f"{k & 1} {k >> 1 & 1} {k >> 2}\n" for k in range(8))
     )

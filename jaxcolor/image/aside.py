@@ -11,7 +11,7 @@ from pathlib import Path
 from jaxcolor.stop import begin, unfinished
 
 ROOM = 180  # bytes of a name that have room beside what is put around them; file systems take 255
-PROBE = 1 << 20  # bytes that a disk takes if it is not full
+PROBE = 1 << 16  # bytes that a disk takes unless it is full
 # twice where a picture, itself written aside, waited for its line in a table
 _LEFT = re.compile(r"\.{1,2}(.+?)\.(\d+)\.tmp(?:\.\d+\.tmp)?(\.\w+)", re.DOTALL)
 
@@ -29,8 +29,9 @@ def aside(path: str | PathLike) -> Iterator[Path]:
         unfinished.add(str(temporary))
     try:
         yield temporary
+        _ask(temporary)
         os.replace(temporary, path)
-    except OSError as error:
+    except Exception as error:
         told = _told(error, temporary, path)
         raise told from error if told is not error else None
     finally:
@@ -38,13 +39,24 @@ def aside(path: str | PathLike) -> Iterator[Path]:
         unfinished.discard(str(temporary))
 
 
-def _told(error: OSError, temporary: Path, path: Path) -> OSError:
-    """An error in the disk's own words, with the name that the person gave."""
-    if error.errno is None:  # an encoder's, which often is all that is said of a full disk
+def _ask(path: Path, mode: str = "r+b") -> None:
+    """Find out whether the disk is full: some encoders do not notice, when the last of what they
+    write is lost."""
+    with path.open(mode) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.write(bytes(PROBE))
+        file.truncate(size)
+
+
+def _told(error: Exception, temporary: Path, path: Path) -> Exception:
+    """An error, in the disk's own words where it is full, with the name that the person gave."""
+    if not isinstance(error, OSError) or error.errno is None:  # an encoder's, which may hide that
         try:
-            temporary.write_bytes(bytes(PROBE))
+            _ask(temporary, "ab")
         except OSError as reason:
             error = reason
+    if not isinstance(error, OSError):
+        return error
     name = str(temporary)
     if error.errno is None:
         return type(error)(*(str(word).replace(name, str(path)) for word in error.args))

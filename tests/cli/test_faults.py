@@ -17,6 +17,8 @@ from jaxcolor.image.aside import aside, sweep
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs links and limits of POSIX")
 FEW = ("--method", "histogram")
+SOME = ("transfer, 16 bit", "transfer --bands", "transfer, animation", "harmonize", "lut convert",
+        "palette", "video", "labels, CSV")  # fmt: skip
 FULL = 512  # bytes that a file may have: fewer than any result
 
 
@@ -69,21 +71,29 @@ class TestFullDisk:
         table.append(entry)
         assert Manifest(tmp_path).entries == [entry, entry]
 
-    @pytest.mark.slow
-    def test_of_every_command(self, cli, experiment, tmp_path, monkeypatch):
+    @pytest.mark.parametrize(
+        "some",
+        [
+            pytest.param(True, marks=pytest.mark.slow),
+            pytest.param(False, marks=pytest.mark.long),
+        ],
+    )
+    def test_of_every_command(self, cli, experiment, tmp_path, monkeypatch, some):
         cases = experiment("kills_cases")
         cases.make(tmp_path / "in")
         monkeypatch.chdir(tmp_path)
         before = below(tmp_path / "in")
         for name, case in cases.CASES.items():
-            if case.several or case.module != "jaxcolor" or name == "demo":
+            if case.several or case.training or (some and name not in SOME):
                 continue
             shutil.rmtree("out", ignore_errors=True)
             Path("out").mkdir()
             with full_disk(100 if name.startswith("labels") else FULL):
                 answer = cli(*case.words, "--overwrite")
             assert answer.code == 1, name
-            assert "File too large" in answer.line, name
+            *warnings, line = answer.err.splitlines()
+            assert line.endswith("File too large"), (name, line)
+            assert not [one for one in warnings if ": warning: " not in one], name
             assert not [one for one in below(Path("out")) if ".tmp" in one], name
             assert not [one for one in below(Path("out")) if one.endswith((".png", ".mp4"))], name
         assert below(tmp_path / "in") == before
