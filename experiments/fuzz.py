@@ -13,6 +13,7 @@ write on stderr beside; nothing stops them.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -84,8 +85,7 @@ class Worker:
                 answer["fault"] = f"takes {answer['memory'] / 2**30:.1f} GiB"
             return answer
         self.process.kill()
-        code = self.process.wait()
-        self.process = None
+        code = self.close()
         told = f"dies of signal {-code}" if heard else "hangs"
         return {"outcome": "refused", "message": "", "fault": told, "seconds": float(PATIENCE),
                 "memory": 0, "fresh": 0, "warnings": [], "past": True, "noise": ""}  # fmt: skip
@@ -99,10 +99,14 @@ class Worker:
                 return False
         return True
 
-    def close(self) -> None:
-        if self.process is not None:
-            self.process.stdin.close()
-            self.process.wait()
+    def close(self) -> int:
+        """Let it go; what it ends with."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        with process, contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        return process.returncode
 
 
 @dataclass

@@ -185,11 +185,11 @@ def _straight(pixels: np.ndarray) -> np.ndarray:
     integer = np.issubdtype(pixels.dtype, np.integer)
     top = float(np.iinfo(pixels.dtype).max) if integer else 1.0
     pixels = pixels if pixels.flags.writeable else pixels.copy()
-    for first in range(0, len(pixels), _ROWS):  # some at a time, for they take twice the room
-        part = pixels[first : first + _ROWS]
-        alpha = part[..., -1:].astype(np.float64)
-        color = part[..., :-1] * (top / np.where(alpha > _LEAST, alpha, top))
-        with np.errstate(over="ignore"):  # beyond its type it is infinite, which no fit takes
+    with np.errstate(over="ignore", invalid="ignore"):  # no fit takes what is infinite or NaN
+        for first in range(0, len(pixels), _ROWS):  # some at a time, for they take twice the room
+            part = pixels[first : first + _ROWS]
+            alpha = part[..., -1:].astype(np.float64)
+            color = part[..., :-1] * (top / np.where(alpha > _LEAST, alpha, top))
             part[..., :-1] = np.minimum(np.rint(color), top) if integer else color
     return pixels
 
