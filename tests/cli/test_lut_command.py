@@ -177,7 +177,11 @@ class TestConvert:
 
     def test_usage(self, cli, refused, negative, tmp_path):
         assert cli("lut", "convert", negative, tmp_path / "a.png", "--size", "5").code == 2
-        assert "exists already" in refused("lut", "convert", negative, negative)
+        same = cli("lut", "convert", negative, negative)
+        assert (same.code, "would be replaced by a result" in same.line) == (2, True)
+        (negative.parent / "old.cube").write_text("old")
+        line = refused("lut", "convert", negative, negative.parent / "old.cube")
+        assert "exists already" in line
         assert "use one of .cube" in refused("lut", "convert", negative, tmp_path / "a.3dl")
 
 
