@@ -350,7 +350,6 @@ HEADER = """| | SIGINT / SIGTERM / SIGKILL | results absent / old / complete | t
 def kill_all(kills: int, names: list[str], place: Path, seed: int, note=lambda found: None):
     """The tallies of some cases."""
     make(place / "pictures")
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(place / "programs"))
     found = {}
     for number, (name, count) in enumerate(shared(kills, names).items()):
         (place / str(number)).mkdir()
@@ -385,6 +384,7 @@ def main() -> None:
 
     print(HEADER)
     with tempfile.TemporaryDirectory() as place:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{place}/programs")
         found = kill_all(args.kills, args.cases, Path(place), args.seed, note)
     faults = sum(len(one.faults) for one in found.values())
     print(f"{sum(sum(one.kills.values()) for one in found.values())} kills, {faults} faults")

@@ -5,7 +5,10 @@ import importlib
 import signal
 from pathlib import Path
 
+import jax
 import pytest
+
+from jaxcolor.cli import common
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
@@ -81,6 +84,17 @@ def test_growth_is_told_of_the_last_half(load):
     first = [{"jobs": 50 * k, "mb": 100.0 * k} for k in range(1, 11)]
     late = [{"jobs": 50 * k, "mb": 1000 + 0.1 * k} for k in range(11, 21)]
     assert soak.slope(first + late, "mb") == pytest.approx(2)
+
+
+def test_programs_are_forgotten_when_there_are_very_many(monkeypatch):
+    program = jax.jit(lambda x: x + 1)
+    program(1.0)
+    common.start_jax()
+    assert program._cache_size() == 1
+    monkeypatch.setattr(common, "MAPS", 100)
+    common.start_jax()
+    assert program._cache_size() == 0
+    assert program(1.0) == 2
 
 
 @pytest.mark.slow

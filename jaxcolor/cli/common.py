@@ -14,6 +14,7 @@ from jaxcolor.cli.batch_manifest import alone
 from jaxcolor.recipes import known
 
 LONGEST = 1000  # letters of a message
+MAPS = 16_000  # memory maps of a process: those of 250 compiled programs or so
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
@@ -161,6 +162,20 @@ def start_jax() -> None:
     # the defaults store only what took a second to compile: nothing of ours
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _make_room()
+
+
+def _make_room() -> None:
+    """Forget compiled programs where there are very many, in what serves for long.
+
+    Each holds some 5 MB and 50 memory maps, of which Linux lets a process have 65,530, and ends it
+    in the middle of a compilation when it asks for more.
+    """
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MAPS:
+        import jax
+
+        jax.clear_caches()
 
 
 def read_mask(path: str | None, of, what: str):
