@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jaxcolor import npz
+from jaxcolor.amortize import store
 from jaxcolor.cli.batch_list import read_list
 from jaxcolor.cli.batch_manifest import Entry, Manifest
 from jaxcolor.cli.common import describe, in_a_line
@@ -137,6 +138,15 @@ STRIP = ((256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3
          (273, 4, 1, 1000), (277, 3, 1, 1), (278, 4, 1, 8), (279, 4, 1, 64))  # fmt: skip
 
 
+def gif_frame(width: int, height: int) -> bytes:
+    """Of the first colour, each code after one that clears the table."""
+    codes = [4, 0] * (width * height) + [5]
+    packed = sum(code << 3 * k for k, code in enumerate(codes))
+    body = packed.to_bytes(-(-3 * len(codes) // 8), "little")
+    head = b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0)
+    return head + b"\2" + bytes([len(body)]) + body + b"\0"
+
+
 class TestPictures:
     """Found by fuzzing, each of them."""
 
@@ -202,10 +212,16 @@ class TestPictures:
 
     def test_an_animation_of_endless_size(self, tmp_path):
         size = struct.pack("<HH", 65_535, 65_535)
-        frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2\2\x44\1\0"
+        frame = gif_frame(1, 1)
         (tmp_path / "a.gif").write_bytes(b"GIF89a" + size + b"\x80\0\0" + bytes(6) + frame + b";")
         with pytest.raises(limits.TooLarge, match=r"a\.gif: refused, too large"):
             animation.timing(tmp_path / "a.gif")
+
+    def test_a_frame_that_is_larger_than_the_first(self, tmp_path):
+        frames = [gif_frame(side, 2) for side in (2, 3)]
+        head = b"GIF89a\2\0\2\0\x80\0\0" + bytes(6)
+        (tmp_path / "a.gif").write_bytes(head + b"".join(frames) + b";")
+        assert [one.shape for one in animation.frames(tmp_path / "a.gif")] == [(2, 2, 4)] * 2
 
     @pytest.mark.parametrize("space", [b"\xff\n\xff ", b"CMYK", b"\0\0\0\0"])
     def test_a_profile_of_no_space(self, load, space):
@@ -257,6 +273,56 @@ class TestPictures:
         path = tmp_path / "a.tif"
         path.write_bytes(ifd(*STRIP, (34675, 3, 1, 7)))
         assert files.read(path).profile is None
+
+
+class TestTraining:
+    """Checkpoints, networks, pools of palettes."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"points": np.float32(1)}, {"points": np.ones((2, 3), "f4")}, {"made": np.ones(2)},
+         {"made": np.int64(9)}, {"weights": np.full((2, 4), np.nan, "f4")},
+         {"weights": np.ones((2, 4))}],
+    )  # fmt: skip
+    def test_pools(self, tmp_path, change):
+        own = {"points": np.ones((2, 4, 3), "f4"), "weights": np.ones((2, 4), "f4"), "made": 1}
+        np.savez(tmp_path / "a.npz", **own)
+        assert store.pool(tmp_path / "a.npz", 1, None)[1] == 1
+        assert store.held_out(tmp_path / "a.npz", None).points.shape == (2, 4, 3)
+        np.savez(tmp_path / "a.npz", **(own | change))
+        with pytest.raises(ValueError, match=r"a\.npz: holds"):
+            store.pool(tmp_path / "a.npz", 1, None)
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"leaf1": np.ones(9, "f4")}, {"leaf0": np.ones(())}, {"record": "[1]"}, {"record": "{"},
+         {"record": "{}"}, {"more": np.ones(1)}],
+    )  # fmt: skip
+    def test_checkpoints(self, load, tmp_path, change):
+        network, record = load("fuzz_seeds").small_network(), {"steps": [1]}
+        store.checkpoint(tmp_path, network, record)
+        back, told = store.resume(tmp_path, network, {"steps": []})
+        assert told == record
+        assert (back.grid.weight == network.grid.weight).all()
+        whole = npz.read(tmp_path / "state.npz")
+        np.savez(tmp_path / "state.npz", **(whole | change))
+        with pytest.raises(ValueError, match=r"damaged|another network"):
+            store.resume(tmp_path, network, {"steps": []})
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"depth": 10**9}, {"hidden": -1}, {"nodes": [2, 2]}, {"nodes": 3}, {"looks": ["a"]},
+         {"looks": [0.1, 0.2]}, {"inner": 1.5}, {"more": 1}, {"hidden": 5}],
+    )  # fmt: skip
+    def test_networks(self, load, tmp_path, change):
+        path = tmp_path / "a.npz"
+        store.save_network(path, load("fuzz_seeds").small_network())
+        whole = npz.read(path)
+        assert store.load_network(path).nodes == (2, 2, 2)
+        shape = json.dumps(json.loads(str(whole["shape"])) | change)
+        np.savez(path, **(whole | {"shape": np.array(shape)}))
+        with pytest.raises(ValueError, match=r"a\.npz: damaged"):
+            store.load_network(path)
 
 
 class TestClips:

@@ -45,10 +45,10 @@ def pool(path: Path, scenes: int, photos: str | None) -> tuple[Measure, int]:
         points, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
         write(path, lambda f: np.savez(f, points=points, weights=weights, made=len(parts[0][0])))
     stored = npz.read(path, ("points", "weights", "made"))
-    made = stored["made"]
-    if made.shape or made.dtype.kind not in "iu" or not 0 <= made <= len(stored["points"]):
+    found, made = _palettes(path, stored), stored["made"]
+    if made.shape or made.dtype.kind not in "iu" or not 0 <= made <= len(found.points):
         raise ValueError(f"{path}: holds no pool of palettes")
-    return _palettes(path, stored), int(made)
+    return found, int(made)
 
 
 def _palettes(path: str | Path, stored: dict[str, np.ndarray]) -> Measure:

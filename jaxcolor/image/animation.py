@@ -97,8 +97,10 @@ def _described(path: str | PathLike, info: dict) -> tuple[bytes | None, bytes | 
 def frames(path: str | PathLike) -> Iterator[np.ndarray]:
     """Every frame (H, W, 4) as it is seen, uint8, straight alpha; errors as `timing`."""
     with _opened(path) as image:
+        width, height = image.size
         for _ in _seek(path, image):
-            yield np.asarray(image.convert("RGBA"))
+            # one that is larger makes the picture of a GIF larger from there on
+            yield np.asarray(image.convert("RGBA"))[:height, :width]
 
 
 def _opened(path: str | PathLike) -> Image.Image:
