@@ -197,6 +197,7 @@ def sample(jobs: int, folder: Path) -> dict:
         "files": len(os.listdir("/proc/self/fd")),
         "threads": len(os.listdir("/proc/self/task")),
         "programs": len(jax.devices()[0].client.live_executables()),
+        "maps": Path("/proc/self/maps").read_bytes().count(b"\n"),
         "temporary": sum(".tmp" in path.name for path in folder.rglob(".*")),
     }
 
@@ -243,7 +244,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", help="also write the record")
     args = parser.parse_args()
-    print("jobs | MB | MB trimmed | files | threads | programs | temporary files")
+    print("jobs | MB | MB trimmed | files | threads | programs | maps | temporary files")
     with tempfile.TemporaryDirectory() as place:
         found = soak(args.jobs, Path(place), args.seed)
     held, trimmed = found["slope_mb_per_1000"], found["slope_trimmed_mb_per_1000"]

@@ -14,7 +14,7 @@ from jaxcolor.cli.batch_manifest import alone
 from jaxcolor.recipes import known
 
 LONGEST = 1000  # letters of a message
-MAPS = 16_000  # memory maps of a process: those of 250 compiled programs or so
+MAPS = 10_000  # memory maps of a process: those of 170 compiled programs or so
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
