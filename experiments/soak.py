@@ -81,7 +81,8 @@ class Jobs:
 
     def transfer(self) -> Words:
         source = self.picture("a")
-        transparent = Image.open(source).mode == "RGBA"
+        with Image.open(source) as image:
+            transparent = image.mode == "RGBA"
         suffix = ".png" if transparent else self.any(*SUFFIXES)
         words = ["transfer", source, self.picture("b"), "-o", self.out(suffix), *self.method()]
         if self.rng.random() < 0.2:

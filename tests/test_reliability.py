@@ -97,19 +97,24 @@ def test_programs_are_forgotten_when_there_are_very_many(monkeypatch):
     assert program(1.0) == 2
 
 
-@pytest.mark.slow
-def test_a_few_kills(load, hearing, tmp_path):
-    found = load("kills").kill_all(10, ["lut identity", "batch --images"], tmp_path, seed=1)
-    for one in found.values():
-        assert one.faults == []
-        assert sum(one.kills.values()) == 5
-        assert one.reruns > 0
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [
+        pytest.param(3, ["batch --images"], marks=pytest.mark.slow),
+        pytest.param(10, ["lut identity", "transfer, 16 bit"], marks=pytest.mark.long),
+    ],
+)
+def test_a_few_kills(load, hearing, tmp_path, count, names):
+    found = load("kills").kill_all(count, names, tmp_path, seed=1)
+    assert [one.faults for one in found.values()] == [[]] * len(names)
+    assert sum(sum(one.kills.values()) for one in found.values()) == count
+    assert all(one.reruns > 0 for one in found.values())
 
 
 @pytest.mark.slow
 def test_a_few_jobs(load, tmp_path):
-    found = load("soak").soak(24, tmp_path, seed=3, every=12)
+    found = load("soak").soak(16, tmp_path, seed=3, every=8)
     first, last = found["samples"]
-    assert sum(found["jobs"].values()) == 24
+    assert sum(found["jobs"].values()) == 16
     assert last["temporary"] == 0
     assert last["files"] <= first["files"]

@@ -17,8 +17,7 @@ from jaxcolor.image.aside import aside, sweep
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs links and limits of POSIX")
 FEW = ("--method", "histogram")
-SOME = ("transfer, 16 bit", "transfer --bands", "transfer, animation", "harmonize", "lut convert",
-        "palette", "video", "labels, CSV")  # fmt: skip
+SOME = ("transfer, 16 bit", "transfer --bands", "transfer, animation", "lut convert", "video")
 FULL = 512  # bytes that a file may have: fewer than any result
 
 
