@@ -189,7 +189,7 @@ class TestOutputs:
     def test_a_disk_that_refuses(self, refused, pair, tmp_path, monkeypatch, error):
         def refuse(self, to, *args, **kwargs):
             to.write(b"half")
-            raise error(28, "No space left on device", str(to))
+            raise error(28, "No space left on device")
 
         monkeypatch.setattr(Image.Image, "save", refuse)
         line = refused("transfer", *pair, "-o", tmp_path / "out.png", "--method", "gaussian")
