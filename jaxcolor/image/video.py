@@ -1,6 +1,7 @@
 """Clips on disk: frames upright and as RGB, H.264 written aside and renamed. PyAV serves them."""
 
 import contextlib
+import errno
 import os
 import re
 import warnings
@@ -74,7 +75,7 @@ def decoded(
                     count += 1
                     last = max(last, (frame.time or 0.0) + step)
     except av.FFmpegError as error:
-        if is_of_machine(error, path) and not (count or isinstance(error, MemoryError)):
+        if is_of_machine(error, path) and not count and error.errno != errno.ENOMEM:
             raise
         raise ValueError(f"{path}: damaged or not a clip ({error.strerror})") from error
     if not count:
@@ -120,7 +121,7 @@ def opened(path: str | PathLike) -> Iterator:
         # absolute: FFmpeg takes what stands before a colon for a protocol
         container = av.open(os.path.abspath(path))
     except av.FFmpegError as error:
-        if is_of_machine(error, path) and not isinstance(error, MemoryError):  # a header lies
+        if is_of_machine(error, path) and error.errno != errno.ENOMEM:  # or a header lies
             raise
         raise ValueError(f"{path}: damaged or not a clip ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,7 @@ def parse(text: str) -> Listed:
     for name, value in HEADER.items():
         if table.get(name, value) != value:
             known = json.dumps(value)
-            told = _short(table[name])
+            told = _short(table[name], json.dumps)
             raise ValueError(f'"{name}" is {told}; only {known} can be read')
     entries = [one if isinstance(one, dict) else {"hex": one} for one in listed]
     numbered = [(entry, f"colour {number}") for number, entry in enumerate(entries, 1)]
@@ -113,10 +114,10 @@ def _point(entry: dict, where: str) -> list[float]:
     return [_number(x, f'{where}: "lab"', 1e9) for x in point]
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, show: Callable[[Any], str] = lambda value: repr(str(value)[:40])) -> str:
     """What a message shows of a value; one that is nested deeply cannot be shown."""
     try:
-        return repr(str(value)[:40])
+        return show(value)[:60]
     except (RecursionError, ValueError):
         return "what cannot be shown"
 
