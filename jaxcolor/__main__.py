@@ -17,7 +17,10 @@ def main() -> int:
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # names come out as the bytes that they are
         sys.stdout.reconfigure(errors="surrogateescape")
-    return main()
+    try:
+        return main()
+    finally:
+        stop.begin.acquire()  # done: it is too late to stop, or stopping is under way
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def test_every_command_parses(command):
 def test_there_are_commands_to_test():
     assert len(COMMANDS) >= 9
     told = {"transfer", "harmonize", "morph", "batch", "compare", "lut", "texture", "labels"}
-    told |= {"palette", "video", "doctor"}
+    told |= {"palette", "video", "doctor", "studio"}
     assert {c.split()[0] for c in COMMANDS} == told
 
 

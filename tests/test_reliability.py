@@ -3,6 +3,8 @@
 import hashlib
 import importlib
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -95,6 +97,16 @@ def test_programs_are_forgotten_when_there_are_very_many(monkeypatch):
     common.start_jax()
     assert program._cache_size() == 0
     assert program(1.0) == 2
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_what_is_done_is_not_stopped(done):
+    code = (
+        "import os, signal, sys, time; from jaxcolor import stop; stop.listen('it')\n"
+        f"{done} and stop.begin.acquire(); os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.3)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == ((0, "") if done else (143, "it: stopped\n"))
 
 
 @pytest.mark.parametrize(

@@ -211,3 +211,5 @@ if __name__ == "__main__":
         main()
     except (ValueError, OSError) as error:
         sys.exit(f"training: {error}")
+    finally:
+        stop.begin.acquire()  # as the command ends

@@ -73,6 +73,8 @@ def read(path: str | PathLike) -> Picture:
             # Pillow's remarks: harmless ones on good files, and a line before each error
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
+                if image.format == "EPS":  # Pillow would have Ghostscript run it
+                    raise ValueError("PostScript is a program: convert it first")
                 if _is_deep(head, image):
                     profile = metadata.profile(image.info)
                     if image.format == "PNG":

@@ -100,6 +100,13 @@ class TestRefused:
         with pytest.raises(ValueError, match="is a folder, not a picture"):
             files.read(tmp_path)
 
+    def test_postscript_is_not_run(self, tmp_path):
+        """Pillow knows it, and would have Ghostscript run it."""
+        path = tmp_path / "a.png"
+        path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+        with pytest.raises(ValueError, match=r"a\.png: .*PostScript is a program"):
+            files.read(path)
+
     def test_a_file_that_may_not_be_read(self, tmp_path, monkeypatch):
         files.write(tmp_path / "a.png", Picture(ramp()))
 
