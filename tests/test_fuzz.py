@@ -196,6 +196,24 @@ class TestPictures:
         with pytest.raises(limits.TooLarge, match="takes too long: 50 times 64x64 pixels"):
             files.read(path)
 
+    def test_scans_beyond_a_jpeg_are_not_its_own(self, load, tmp_path, monkeypatch):
+        """Phones put videos behind their pictures, cameras notes into them."""
+        path, marks = tmp_path / "a.jpg", b"\xff\xda" * 999
+        data = load("fuzz_traps").scans(64, 64, 50)
+        note = b"\xff\xe5" + struct.pack(">H", 2 + len(marks)) + marks
+        path.write_bytes(data[:2] + note + data[2:] + marks)
+        monkeypatch.setattr(limits, "PASSES", 50 * 64 * 64)
+        assert files.read(path).pixels.shape == (64, 64)
+
+    def test_larger_pictures_where_they_are_asked_for(self, tmp_path, monkeypatch):
+        path = tmp_path / "a.exr"
+        files.write(path, files.Picture(np.ones((600, 900, 3), np.float16)))
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+        with pytest.raises(limits.TooLarge, match="JAXCOLOR_MAX_MEGAPIXELS lets in larger ones"):
+            files.read(path)
+        limits.allow("1")
+        assert files.read(path).pixels.shape == (600, 900, 3)
+
     def test_an_animation_of_endless_frames(self, tmp_path, monkeypatch):
         how = animation.Timing((4, 4), (20.0,) * 3, 0)
         pictures = [np.full((4, 4, 4), 255, np.uint8) for k in range(3)]

@@ -3,13 +3,15 @@
 import argparse
 import os
 import platform
+import re
 import shutil
 import time
 from pathlib import Path
 
 import jaxcolor
-from jaxcolor.cli.common import CACHE, cache_folder, start_jax
+from jaxcolor.cli.common import CACHE, cache_folder, describe, in_a_line, start_jax
 
+PROGRAM = re.compile(r".+-[0-9a-f]{64}-(cache|atime)")  # what JAX calls a compiled program
 NEEDED = ("jax", "jaxlib", "numpy", "optax", "scipy", "pillow", "openimageio")
 EXTRAS = {  # package: extra, what it brings
     "av": ("video", "clips"),
@@ -40,14 +42,18 @@ def run(args: argparse.Namespace) -> None:
     if args.clear_cache:
         return print(_clear())
     start_jax()
-    for title, lines in (
-        ("installed", _installed()),
-        ("extras", _extras()),
-        ("devices", _devices()),
-        ("solvers", _solvers()),
-        ("compiled programs", _cache()),
+    for title, section in (
+        ("installed", _installed),
+        ("extras", _extras),
+        ("devices", _devices),
+        ("solvers", _solvers),
+        ("compiled programs", _cache),
     ):
-        print("\n".join([title, *(f"  {line}" for line in lines)]))
+        try:
+            lines = section()
+        except Exception as error:  # what is broken is what it was asked for
+            lines = [f"fails: {describe(error)}"]
+        print("\n".join([title, *(f"  {line}" for line in lines)]), flush=True)
     print(f"check\n  {_check()}")
 
 
@@ -84,9 +90,14 @@ def _extras() -> list[str]:
 
 
 def device() -> str:
-    """Where JAX computes, and on how many devices."""
+    """Where JAX computes, and on how many devices; or why it cannot."""
     import jax
 
+    try:
+        jax.devices()
+    except Exception as error:  # a platform that is asked for and not there: of several types
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        return f"no device (JAX_PLATFORMS={asked!r}; {in_a_line(error) or type(error).__name__})"
     kind, platform = jax.devices()[0].device_kind, jax.default_backend()
     named = platform if kind == platform else f"{kind} ({platform})"
     return f"{len(jax.devices())} x {named}"
@@ -97,6 +108,8 @@ def _devices() -> list[str]:
     import jax.numpy as jnp
 
     lines = [device()]
+    if lines[0].startswith("no device"):
+        return lines
     if jax.default_backend() == "cpu" and shutil.which("nvidia-smi"):
         lines.append('an NVIDIA card is here that JAX does not use: pip install "jax[cuda13]"')
     return [*lines, f"numbers are {jnp.result_type(float)} by default"]
@@ -128,9 +141,10 @@ def _cache() -> list[str]:
 def _kept(folder: Path) -> list[tuple[Path, int]]:
     """The programs that JAX keeps there, and their bytes; other people's files are not ours."""
     found = []
-    for path in (*folder.glob("*-cache"), *folder.glob("*-atime")):
+    for path in folder.iterdir() if folder.is_dir() else ():
         try:
-            found.append((path, path.stat().st_size))
+            if PROGRAM.fullmatch(path.name) and path.is_file():
+                found.append((path, path.stat().st_size))
         except OSError:  # another command has just replaced it
             continue
     return found

@@ -72,7 +72,10 @@ def build_parser() -> Parser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; 0 done, 1 failed with one line on stderr, 2 bad usage."""
+    """Run the command; 0 done, 1 failed with one line on stderr, 2 bad usage.
+
+    In a program of one's own, one call at a time: it shows Python's warnings its way meanwhile.
+    """
     parser = build_parser()
     argv = _check_command(parser, sys.argv[1:] if argv is None else argv)
     try:

@@ -109,7 +109,7 @@ def _opened(path: str | PathLike) -> Image.Image:
             warnings.simplefilter("ignore")
             return Image.open(path)
     except Image.DecompressionBombError as error:
-        raise limits.TooLarge(f"{path}: refused, too large: {error}") from error
+        raise limits.too_large(path, error) from error
     except Exception as error:  # there is hardly a type that no decoder raises
         if is_of_machine(error, path):
             raise

@@ -89,7 +89,7 @@ def read(path: str | PathLike) -> Picture:
             raise ValueError(f"{path}: damaged (its PNG header is broken)") from error
         kept, turn = metadata.described(path, head, {}, told)
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: refused, too large: {error}") from error
+        raise limits.too_large(path, error) from error
     except limits.TooLarge:
         raise
     except Exception as error:  # there is hardly a type that no decoder raises

@@ -1,25 +1,60 @@
-"""How much a file may ask for: what a few bytes claim is judged before memory is spent on it."""
+"""How much a file may ask for: what a few bytes claim is judged before memory is spent on it.
+
+A picture may have twice `PIL.Image.MAX_IMAGE_PIXELS`, 179 million pixels. Whoever trusts larger
+ones raises that number, sets it to None, or sets JAXCOLOR_MAX_MEGAPIXELS.
+"""
 
 import mmap
+import os
+import re
 from os import PathLike
 from pathlib import Path
 
 from PIL import Image
 
-# deflate, the tightest of the common packings, makes 1,032 bytes of one
-RATIO = 1100
+SWITCH = "JAXCOLOR_MAX_MEGAPIXELS"
+# deflate makes 1,032 bytes of one, LZW 1,340, Zstandard of blank rows thousands
+RATIO = 20_000
 FREE = 1 << 30  # bytes that any file may become
 PASSES = 1 << 34  # pixels that the scans of a JPEG, or the frames of an animation, may touch
+
+
+# the end of a scan: a marker that is neither a restart nor a byte that only looks like one
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+_SCAN, _END, _ALONE = 0xDA, 0xD9, (0x01, 0xD8)
 
 
 class TooLarge(ValueError):
     """A file asks for more than it may have."""
 
 
-def check_pixels(path: str | PathLike, width: int, height: int, many: int = 1) -> None:
-    """Refuse more pixels than Pillow takes: twice `PIL.Image.MAX_IMAGE_PIXELS`, 179 million.
+def too_large(path: str | PathLike, told: object) -> TooLarge:
+    """The refusal of a picture, for a reason, with what to do about it."""
+    return TooLarge(f"{path}: refused, too large: {told}; {SWITCH} lets in larger ones")
 
-    Whoever trusts a file raises that number, or sets it to None.
+
+def allow(megapixels: str) -> None:
+    """Let in pictures of so many megapixels.
+
+    Raises:
+        ValueError: where that is no whole number above 0.
+
+    Example:
+        >>> allow("many")
+        Traceback (most recent call last):
+        ValueError: JAXCOLOR_MAX_MEGAPIXELS is 'many': set it to a whole number, or not at all
+    """
+    if not megapixels.isdecimal() or not int(megapixels):
+        raise ValueError(f"{SWITCH} is {megapixels!r}: set it to a whole number, or not at all")
+    Image.MAX_IMAGE_PIXELS = int(megapixels) * 500_000  # Pillow takes twice that
+
+
+if os.environ.get(SWITCH):
+    allow(os.environ[SWITCH])
+
+
+def check_pixels(path: str | PathLike, width: int, height: int, many: int = 1) -> None:
+    """Refuse more pixels than Pillow takes, see above.
 
     Args:
         path: for the message.
@@ -41,8 +76,7 @@ def check_pixels(path: str | PathLike, width: int, height: int, many: int = 1) -
     if most is None:
         return
     if width * height > 2 * most:
-        told = f"{width}x{height} pixels, more than {2 * most}"
-        raise TooLarge(f"{path}: refused, too large: {told}")
+        raise too_large(path, f"{width}x{height} pixels, more than {2 * most}")
     if width * height * many > PASSES:
         raise TooLarge(f"{path}: refused, takes too long: {many} times {width}x{height} pixels")
 
@@ -51,7 +85,7 @@ def check_bytes(path: str | PathLike, count: int) -> None:
     """Refuse what no packing can have made so small: its header lies.
 
     Raises:
-        TooLarge: where `count` bytes are more than a GiB, and than 1,100 times the file.
+        TooLarge: where `count` bytes are more than a GiB, and than 20,000 times the file.
 
     Example:
         >>> check_bytes(__file__, 1 << 40)  # doctest: +ELLIPSIS
@@ -74,7 +108,21 @@ def check_scans(path: str | PathLike, width: int, height: int) -> None:
         Path(path).open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
     ):
-        count, at = 0, data.find(b"\xff\xda")  # nothing but a scan begins so
-        while at >= 0:
-            count, at = count + 1, data.find(b"\xff\xda", at + 2)
+        count = _scans(data)
     check_pixels(path, width, height, count)
+
+
+def _scans(data: mmap.mmap) -> int:
+    """How many scans a JPEG has up to its end; a phone's video may follow, or another picture.
+
+    Segments are skipped by their lengths, for anything may stand in them.
+    """
+    count, at = 0, 2
+    while (found := _MARKER.search(data, at)) is not None:
+        marker, at = found[1][0], found.end()
+        if marker == _END:
+            break
+        count += marker == _SCAN
+        if marker not in _ALONE:
+            at += max(2, int.from_bytes(data[at : at + 2]))
+    return count

@@ -1,6 +1,7 @@
 """What `jaxcolor doctor` and `--version` say is what is here."""
 
 import importlib.metadata
+import os
 
 import jax
 import pytest
@@ -12,11 +13,12 @@ from jaxcolor.cli.common import CACHE
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A folder with two compiled programs, 3,000 bytes, and a file of somebody else's."""
+    """A folder with two compiled programs, 3 MB, and things of somebody else's."""
     monkeypatch.setenv(CACHE, str(tmp_path))
-    for name in ("jit_a-1-cache", "jit_b-2-cache"):
-        (tmp_path / name).write_bytes(bytes(1500))
-    (tmp_path / "letter.txt").write_text("keep")
+    for digit in "ab":
+        (tmp_path / f"jit_f-{64 * digit}-cache").write_bytes(bytes(1_500_000))
+    (tmp_path / "notes-cache").write_text("keep")
+    (tmp_path / f"jit_f-{64 * 'c'}-cache").mkdir()
     return tmp_path
 
 
@@ -28,7 +30,7 @@ def test_it_tells_what_is_here(done, cache):
     assert f"av {importlib.metadata.version('av')} (clips)" in said
     assert "clips are written as h264" in said
     assert "newton: jax\n" in said
-    assert f"{cache} (of {CACHE}): 2 files, 0.0 MB" in said
+    assert f"{cache} (of {CACHE}): 2 files, 3.0 MB" in said
     assert said.splitlines()[-1].endswith("fine")
 
 
@@ -45,8 +47,9 @@ def test_extras_are_the_package_s():
 
 
 def test_the_cache_is_cleared_of_programs_alone(done, cache):
-    assert done("doctor", "--clear-cache") == f"{cache}: 2 files deleted, 0.0 MB\n"
-    assert [path.name for path in cache.iterdir()] == ["letter.txt"]
+    assert done("doctor", "--clear-cache") == f"{cache}: 2 files deleted, 3.0 MB\n"
+    assert len(list(cache.iterdir())) == 2
+    assert (cache / "notes-cache").read_text() == "keep"
     assert done("doctor", "--clear-cache") == f"{cache}: 0 files deleted, 0.0 MB\n"
 
 
@@ -63,3 +66,17 @@ def test_the_version_names_jax_and_the_device(done):
     said = done("--version")
     count = jax.device_count()
     assert said == f"jaxcolor {jaxcolor.__version__}, jax {jax.__version__}, {count} x cpu\n"
+
+
+def test_it_speaks_where_jax_finds_no_device(process):
+    """What it is for: a section that fails says so, and the others are told."""
+    env = os.environ | {"JAX_PLATFORMS": "cuda"}
+    asked = process("doctor", env=env)
+    assert asked.returncode == 1
+    assert f"jaxcolor {jaxcolor.__version__}" in asked.stdout
+    assert "no device (JAX_PLATFORMS='cuda'" in asked.stdout
+    assert "compiled programs" in asked.stdout
+    assert "Traceback" not in asked.stderr
+    named = process("--version", env=env)
+    assert named.returncode == 0
+    assert f"jax {jax.__version__}, no device" in named.stdout
