@@ -103,7 +103,7 @@ class TestRefused:
     def test_postscript_is_not_run(self, tmp_path):
         """Pillow knows it, and would have Ghostscript run it."""
         path = tmp_path / "a.png"
-        path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+        path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
         with pytest.raises(ValueError, match=r"a\.png: .*PostScript is a program"):
             files.read(path)
 
