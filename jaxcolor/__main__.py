@@ -18,9 +18,11 @@ def main() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # names come out as the bytes that they are
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        return main()
-    finally:
-        stop.begin.acquire()  # done: it is too late to stop, or stopping is under way
+        code = main()
+    except SystemExit as told:  # help, or bad usage
+        code = int(told.code or 0)
+    stop.done(code)
+    return code
 
 
 if __name__ == "__main__":

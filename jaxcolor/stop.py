@@ -1,4 +1,5 @@
-"""What a program does that is told to stop, by Ctrl-C or SIGTERM: it tidies up, says so and ends.
+"""What a program does that is told to stop, by Ctrl-C, SIGTERM or a terminal that is closed: it
+tidies up, says so and ends.
 
 It does so from a thread that waits for nothing else. JAX compiles, or solves, for minutes at times,
 and until then Python's own handlers would not run; and what Python makes of Ctrl-C, an exception
@@ -13,7 +14,10 @@ import sys
 import threading
 from collections.abc import Iterator
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# of these, those that the system has; a terminal that is closed sends the last
+SIGNALS = tuple(
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 WORKER = "JAXCOLOR_WORKER"  # set where another process started this one, and speaks for it
 CLEAR = "\r\x1b[K"  # a bar's line, on a terminal
 TIDY = """
@@ -30,6 +34,7 @@ unfinished: set[str] = set()  # files to be removed, should the program be stopp
 begin = threading.Lock()  # held to add to them; once the program is stopped, for good
 
 _unwinding = _told = False
+_status: int | None = None  # once all is done
 
 
 class Stopped(KeyboardInterrupt):
@@ -87,18 +92,49 @@ def _wait(heard: socket.socket, told: socket.socket, name: str) -> None:
 
 
 def end(code: int, name: str) -> None:
-    """Say so, remove what is unfinished, and leave without further ado."""
+    """Say so, remove what is unfinished, and leave without further ado.
+
+    What is `done` already leaves with its own status, and says nothing.
+    """
     begin.acquire()
-    if WORKER not in os.environ:
+    try:
+        if _status is not None:
+            code = _status
+        elif WORKER not in os.environ:
+            _say(f"{name}: stopped\n")
+        _tidy(code)
+    finally:  # whatever became of these: the thread that hears has nobody to tell
+        os._exit(code)
+
+
+def done(status: int) -> None:
+    """It is too late to stop, or stopping is under way, and this waits for it.
+
+    A signal still ends what other threads do, but with this exit status.
+    """
+    global _status
+    with begin:
+        _status = status
+
+
+def _say(line: str) -> None:
+    if sys.stderr is None:  # started without; 2 may be any file by now
+        return
+    with contextlib.suppress(OSError, ValueError):
+        os.write(2, f"{CLEAR if sys.stderr.isatty() else ''}{line}".encode())
+
+
+def _tidy(code: int) -> None:
+    """Remove what is unfinished.
+
+    Other threads would go on, and begin a file anew that is removed under their hands; they are
+    gone with the program that takes the place of this one, where that can be.
+    """
+    own = not sys.executable or getattr(sys, "frozen", False)  # Python is not there to be run
+    if unfinished and os.name == "posix" and not own:
         with contextlib.suppress(OSError, ValueError):
-            os.write(2, f"{CLEAR if sys.stderr.isatty() else ''}{name}: stopped\n".encode())
-    if unfinished and os.name == "posix":
-        # other threads would go on, and begin a file anew that is removed under their hands; with
-        # the program that takes the place of this one they are gone
-        with contextlib.suppress(OSError):
             words = [sys.executable, "-I", "-S", "-c", TIDY, str(code), *unfinished]
             os.execv(sys.executable, words)
     for path in list(unfinished):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             os.unlink(path)
-    os._exit(code)

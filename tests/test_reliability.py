@@ -99,14 +99,72 @@ def test_programs_are_forgotten_when_there_are_very_many(monkeypatch):
     assert program(1.0) == 2
 
 
+def stopped(before: str, number: signal.Signals = signal.SIGTERM) -> tuple:
+    """How a program ends that gets a signal: its exit status, and what it says."""
+    code = (
+        "import os, signal, sys, time; from jaxcolor import stop\n"
+        f"{before}\nos.kill(os.getpid(), {int(number)}); time.sleep(1); sys.exit(9)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return run.returncode, run.stderr
+
+
 @pytest.mark.parametrize("done", [True, False])
 def test_what_is_done_is_not_stopped(done):
+    ended = stopped(f"stop.listen('it'); {done} and stop.done(3)")
+    assert ended == ((3, "") if done else (143, "it: stopped\n"))
+
+
+def test_a_terminal_that_is_closed():
+    ignore = "signal.signal(signal.SIGHUP, signal.SIG_IGN); "  # as nohup does
+    assert stopped("stop.listen('it')", signal.SIGHUP) == (129, "it: stopped\n")
+    assert stopped(ignore + "stop.listen('it')", signal.SIGHUP) == (9, "")
+
+
+@pytest.mark.parametrize(
+    ("lacks", "says"),
+    [
+        ("sys.stderr = None", ""),
+        ("sys.executable = None", "it: stopped\n"),
+        ("sys.frozen, sys.executable = True, '/bin/echo'", "it: stopped\n"),
+        ("stop.unfinished.add('\\0')", "it: stopped\n"),
+        ("stop._tidy = None", "it: stopped\n"),
+    ],
+)
+def test_it_ends_whatever_is_lacking(lacks, says, tmp_path):
+    half = tmp_path / "half"
+    half.write_bytes(b"half")
+    begin = f"stop.listen('it'); stop.unfinished.add({str(half)!r}); {lacks}"
+    assert stopped(begin) == (143, says)
+    assert half.exists() == ("_tidy" in lacks)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_thread_that_lasts_keeps_nobody_waiting(tmp_path, told):
+    """It may still write a file; a signal ends it, with the status that the command has."""
     code = (
-        "import os, signal, sys, time; from jaxcolor import stop; stop.listen('it')\n"
-        f"{done} and stop.begin.acquire(); os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.3)"
+        "import os, signal, sys, threading, time; from pathlib import Path\n"
+        "from jaxcolor import __main__ as program; from jaxcolor.cli import main\n"
+        "from jaxcolor.image.aside import aside\n"
+        "def last():\n"
+        f"    if {told}: time.sleep(0.3); os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
+        "    with aside(sys.argv[1]) as path: path.write_bytes(b'whole')\n"
+        "main.main = lambda: threading.Timer(0.3, last).start() or 5\n"
+        "sys.exit(program.main())"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (run.returncode, run.stderr) == ((0, "") if done else (143, "it: stopped\n"))
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (run.returncode, run.stderr) == (5, "")
+    assert (tmp_path / "a").exists() != told
 
 
 @pytest.mark.parametrize(

@@ -207,9 +207,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    code = 1
     try:
         main()
+        code = 0
     except (ValueError, OSError) as error:
         sys.exit(f"training: {error}")
     finally:
-        stop.begin.acquire()  # as the command ends
+        stop.done(code)  # as the command ends

@@ -171,8 +171,9 @@ def replaced(inputs: Iterable[Path], outputs: Iterable[Path]) -> Path | None:
 
 
 def _places(path: Path) -> list:
-    """What tells whether two names are of one file: links lead to it, hard ones are it."""
-    place = plain(Path(os.path.realpath(path)))  # `resolve` stumbles over links in a ring
+    """What tells whether two names are of one file: links lead to it, hard ones are it;
+    so is another spelling, on a disk that does not tell capitals from small letters."""
+    place = os.path.realpath(path)  # `resolve` stumbles over links in a ring
     try:
         own = path.stat()
     except OSError:  # none as yet

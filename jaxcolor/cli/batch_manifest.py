@@ -92,7 +92,7 @@ class Manifest:
 
         self.entries = list(entries)
         with aside(self.path) as temporary:
-            temporary.write_bytes(_lines(HEADER, *map(astuple, self.entries)))
+            temporary.write_bytes(_lines(HEADER, *(astuple(one) for one in self.entries)))
 
 
 def parts(folder: Path) -> list[Manifest]:
@@ -120,22 +120,25 @@ def _read(path: Path) -> list[Entry]:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder; a process that dies lets go of it."""
+def alone(folder: Path) -> Iterator[bool]:
+    """Keep other runs out of a folder, and tell whether that could be done.
+
+    A process that dies lets go of it.
+    """
     try:
         import fcntl
     except ImportError:  # Windows cannot lock a folder
-        yield
+        yield False
         return
-    handle = os.open(folder, os.O_RDONLY)
+    handle, held = os.open(folder, os.O_RDONLY), True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
         raise ValueError(f"{folder}: another run is at work there") from error
     except OSError:  # nor can some network drives
-        pass
+        held = False
     try:
-        yield
+        yield held
     finally:
         os.close(handle)

@@ -8,7 +8,7 @@ has as many processes or not.
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +44,7 @@ def carry_out(
     overwrite: bool,
     last: Make | None = None,
     forget: Callable[[], None] = lambda: None,
+    kept: Iterable[Path] = (),
 ) -> list[Entry]:
     """Make what is not finished, together with the other processes.
 
@@ -54,6 +55,7 @@ def carry_out(
         overwrite: replace what else has their names.
         last: makes the item without a source, if there is one, when all others are done.
         forget: removes what was kept on the way, when all are.
+        kept: its files; what killed runs left beside them is removed at the beginning.
 
     Returns:
         In the first process a line for each item, in their order; in others none.
@@ -61,9 +63,11 @@ def carry_out(
     Raises:
         ValueError: where something else stands in the way.
     """
-    with alone(job.folder) if job.first else contextlib.nullcontext():
+    with alone(job.folder) if job.first else contextlib.nullcontext(False) as held:
         before = _recovered(job.folder) if job.first else []
         ready = finished(job, items, before, overwrite) if job.first else {}
+        if job.first:
+            _sweep(job, [*kept, *(job.folder / one.output for one in items)], held)
         mine, plan = _begin(job, items, before, ready)
         left = any(one.status == TODO and one.source for one in plan)
         made = work(mine, plan) if left else {}
@@ -107,6 +111,15 @@ def _recovered(folder: Path) -> list[Entry]:
     return list({(one.output, one.digest): one for one in lines}.values())
 
 
+def _sweep(job: Job, paths: list[Path], held: bool) -> None:
+    """Remove what killed runs left, before the other processes begin; of all, where the folder
+    is held."""
+    from jaxcolor.image.aside import sweep
+
+    tables = [Manifest(job.folder), Manifest(job.folder, LEFT), *parts(job.folder)]
+    sweep([*(one.path for one in tables), *paths], alone=held)
+
+
 def _begin(
     job: Job, items: list[Entry], before: list[Entry], ready: dict[str, Entry]
 ) -> tuple[Manifest, list[Entry]]:
@@ -120,11 +133,6 @@ def _begin(
     if done:
         print(f"resumed: {done} of {count} done already", flush=True)
     mine, left = Manifest(job.folder), Manifest(job.folder, LEFT)
-    from jaxcolor.image.aside import sweep
-
-    tables = [mine, left, *parts(job.folder)]
-    results = [job.folder / item.output for item in items]
-    sweep([*(one.path for one in tables), *results], alone=True)
     mine.rewrite(before)
     _clear(job.folder)
     plan = [_now(ready.get(item.output, item), item) for item in items]

@@ -33,8 +33,10 @@ def bring_together(
     args: argparse.Namespace, job: Job, asked: Style, items: list[Entry]
 ) -> list[Entry]:
     """Give items, the last of which is the sheet, their common look: see `carry_out`."""
+    kept: list[Path] = []
     if job.first:
         items = _planned(items)
+        kept = _left(job, items[:-1])
     rows = carry_out(
         job,
         items,
@@ -42,6 +44,7 @@ def bring_together(
         overwrite=args.overwrite,
         last=functools.partial(_sheet, job, items[:-1]),
         forget=functools.partial(_forget, job.folder / MEASURES),
+        kept=kept,
     )
     return rows
 
@@ -63,10 +66,9 @@ def _work(
     """This process's share: of all pictures' colours, then of the results."""
     start_jax()
     from jaxcolor.recipes import reduced
-    from jaxcolor.recipes.look import room
 
     members = [one for one in plan if one.source]
-    kept = _Kept(job.folder / MEASURES, room(len(members)))
+    kept = _kept(job, members)
     failed = _measured(job, table, members, kept)
     job.group.meet("measured")
     paths = [kept.path(one) for one in members]
@@ -104,15 +106,27 @@ class _Kept:
         return True
 
 
+def _kept(job: Job, members: list[Entry]) -> _Kept:
+    from jaxcolor.recipes.look import room
+
+    return _Kept(job.folder / MEASURES, room(len(members)))
+
+
+def _left(job: Job, members: list[Entry]) -> list[Path]:
+    """What is kept of pictures, should a run that was stopped have left any of it."""
+    if not (job.folder / MEASURES).is_dir():
+        return []
+    start_jax()
+    kept = _kept(job, members)
+    return [kept.path(one) for one in members]
+
+
 def _measured(job: Job, table: Manifest, members: list[Entry], kept: _Kept) -> dict[str, Entry]:
     """See to it that the colours of this process's share of pictures are kept; the failures."""
     from jaxcolor.image import files
-    from jaxcolor.image.aside import sweep
     from jaxcolor.recipes import reduced
 
     kept.folder.mkdir(exist_ok=True)
-    if job.first:
-        sweep(kept.path(one) for one in members)
     album = _album()
 
     def measure(item: Entry) -> None:

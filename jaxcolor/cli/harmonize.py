@@ -135,7 +135,7 @@ def check_usage(args: argparse.Namespace) -> list[Entry]:
     _style(args)
     if len({plain(path) for path in [*outputs, Path(SHEET)]}) <= len(outputs):
         parser.error(f"two pictures have the same name, or one is called {SHEET}")
-    lost = replaced(sources, [Path(args.out) / path for path in [NAME, *outputs]])
+    lost = replaced(sources, [Path(args.out) / path for path in [NAME, SHEET, *outputs]])
     if lost is not None:
         parser.error(f"{lost} would be replaced by a result: name another folder")
     items = [

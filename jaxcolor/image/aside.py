@@ -1,9 +1,13 @@
 """Files that are whole or not there: written aside, then renamed."""
 
 import contextlib
+import functools
 import hashlib
 import os
+import platform
 import re
+import stat
+import time
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -11,9 +15,11 @@ from pathlib import Path
 from jaxcolor.stop import begin, unfinished
 
 ROOM = 180  # bytes of a name that have room beside what is put around them; file systems take 255
+OLD = 86400  # seconds after which a file of another machine is taken for left
 PROBE = 1 << 16  # bytes that a disk takes unless it is full
 # twice where a picture, itself written aside, waited for its line in a table
-_LEFT = re.compile(r"\.{1,2}(.+?)\.(\d+)\.tmp(?:\.\d+\.tmp)?(\.\w+)", re.DOTALL)
+_ONE = r"\.(\d+)(?:-([0-9a-f]{8}))?\.tmp"  # earlier versions did not write where
+_LEFT = re.compile(rf"\.{{1,2}}(.+?){_ONE}(?:{_ONE})?(\.\w+)", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -24,7 +30,7 @@ def aside(path: str | PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     stem = path.stem if str(path) in unfinished else _short(path.stem)
-    temporary = path.with_name(f".{stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{stem}.{os.getpid()}-{_here()}.tmp{path.suffix}")
     with begin:
         unfinished.add(str(temporary))
     try:
@@ -79,7 +85,7 @@ def sweep(paths: Iterable[str | PathLike], *, alone: bool = False, spare: Iterab
     Args:
         paths: of whole files.
         alone: whether no other process can be writing them; else what was left is that of
-            processes that are gone.
+            processes of this machine that are gone, and of others what is old.
         spare: files to keep, whatever they are called.
     """
     ours = {(path.parent, _short(path.stem), path.suffix) for path in map(Path, paths)}
@@ -87,14 +93,33 @@ def sweep(paths: Iterable[str | PathLike], *, alone: bool = False, spare: Iterab
     for folder in {parent for parent, _, _ in ours if parent.is_dir()}:
         for path in folder.iterdir():
             found = _LEFT.fullmatch(path.name)
-            if found is None or (folder, found[1], found[3]) not in ours:
+            if found is None or (folder, found[1], path.suffix) not in ours:
                 continue
-            if (alone or _gone(int(found[2]))) and os.path.realpath(path) not in kept:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # gone meanwhile, or another's, who may remove it
+                left = stat.S_ISREG(path.lstat().st_mode) and (alone or _left(path, found))
+                if left and os.path.realpath(path) not in kept:
+                    path.unlink()
+
+
+def _left(path: Path, found: re.Match) -> bool:
+    """Whether nobody writes this file any more, as far as that can be known."""
+    if found[3] in (None, _here()):
+        return _gone(int(found[2]))
+    return time.time() - path.stat().st_mtime > OLD
+
+
+@functools.cache
+def _here() -> str:
+    """Where the numbers of processes are those of this one: the machine, the container."""
+    told = [platform.node()]
+    with contextlib.suppress(OSError):  # Linux; two machines may have the same name
+        told.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        told.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256(" ".join(told).encode()).hexdigest()[:8]
 
 
 def _gone(process: int) -> bool:
-    """Whether there is no such process on this machine, as far as that can be known."""
+    """Whether there is no such process here."""
     if os.name != "posix":  # elsewhere to ask is to end it
         return False
     try:

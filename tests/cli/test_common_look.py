@@ -6,7 +6,7 @@ import pytest
 from cli.corpus import COUNT, NAMES, QUICK, everything, identity, manifest
 from PIL import Image
 
-from jaxcolor.cli import common_look, harmonize
+from jaxcolor.cli import common_look, group, harmonize
 from jaxcolor.recipes import sheet
 
 
@@ -61,6 +61,22 @@ def test_pictures_that_cannot_be_used_stop_all(together, words, folder, read, tm
     names = map(os.path.basename, NAMES)
     assert read == {name: 4 if name == "3.png" else 3 for name in names}
     assert not (out / common_look.MEASURES).exists()
+
+
+def test_what_is_half_measured_is_removed_before_others_begin(
+    cli, words, folder, tmp_path, monkeypatch
+):
+    good = (folder / "3.png").read_bytes()
+    (folder / "3.png").write_text("Dear reader,")
+    assert cli(*words("harmonize")).code == 1
+    (folder / "3.png").write_bytes(good)
+    kept = next((tmp_path / "out" / common_look.MEASURES).iterdir())
+    half = kept.with_name(f".{kept.stem}.99-0badcafe.tmp.npz")  # another machine's
+    half.write_bytes(b"half")
+    met = {}
+    monkeypatch.setattr(group.Group, "meet", lambda _, place: met.update({place: half.exists()}))
+    assert cli(*words("harmonize")).code == 0
+    assert met == dict.fromkeys(("planned", "measured", "done", "noted"), False)
 
 
 @pytest.mark.parametrize(

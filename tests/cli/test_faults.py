@@ -168,11 +168,10 @@ def named(path: Path, how: str) -> Path:
     return {
         "itself": path,
         "dots": path.parent / ".." / path.parent.name / "." / path.name,
-        "capitals": path.with_name(path.name.upper().replace("PNG", "png")),
     }.get(how, other)
 
 
-@pytest.mark.parametrize("how", ["itself", "hard link", "link", "dots", "capitals"])
+@pytest.mark.parametrize("how", ["itself", "hard link", "link", "dots"])
 def test_no_command_replaces_what_it_reads(cli, pair, tmp_path, how):
     source, other = (tmp_path / one.name for one in pair)
     for path, own in zip((source, other), pair, strict=True):
@@ -198,6 +197,19 @@ def test_no_command_replaces_what_it_reads(cli, pair, tmp_path, how):
         assert answer.code == 2, words
         assert "would be replaced by a result: name another file" in answer.line
     assert below(tmp_path) == before
+
+
+def test_capitals_tell_files_apart_where_the_disk_does(cli, done, pair, tmp_path):
+    source, out = tmp_path / "Photo.png", tmp_path / "photo.png"
+    shutil.copy(pair[0], source)
+    words = ("transfer", source, pair[1], "-o", out, *FEW)
+    if out.exists():
+        assert "would be replaced by a result" in cli(*words, "--overwrite").line
+    else:
+        done(*words)
+        done(*words, "--overwrite")
+        assert out.read_bytes() != source.read_bytes()
+    assert source.read_bytes() == pair[0].read_bytes()
 
 
 @pytest.mark.parametrize("output", ["../x.png", "/tmp/x.png", "a/../../x.png"])
@@ -283,12 +295,44 @@ class TestLeftovers:
         path = tmp_path / ("x" * 240 + ".png")
         with aside(path) as temporary:
             temporary.write_bytes(b"")
-            number = str(os.getpid())
-            left = temporary.with_name(temporary.name.replace(number, str(self.GONE)))
+            number, gone = (f".{one}-" for one in (os.getpid(), self.GONE))
+            left = temporary.with_name(temporary.name.replace(number, gone))
             left.write_bytes(b"half")
         assert {one.name for one in tmp_path.iterdir()} == {path.name, left.name}
         sweep([path])
         assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+    def test_of_another_machine_when_they_are_old(self, tmp_path):
+        """Whose numbers say nothing here."""
+        fresh, old = (tmp_path / f".{one}.{self.GONE}-0badcafe.tmp.png" for one in ("a", "b"))
+        results = [tmp_path / "a.png", tmp_path / "b.png"]
+        for path in (fresh, old):
+            path.write_bytes(b"half")
+        os.utime(old, (0, 0))
+        sweep(results)
+        assert list(tmp_path.iterdir()) == [fresh]
+        sweep(results, alone=True)
+        assert not list(tmp_path.iterdir())
+
+    def test_of_this_machine_at_once(self, tmp_path):
+        code = (
+            "import os, signal, sys; from jaxcolor.image.aside import aside\n"
+            "with aside(sys.argv[1]) as path:\n"
+            "    path.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        run = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")])
+        assert run.returncode == -9
+        assert len(list(tmp_path.iterdir())) == 1
+        sweep([tmp_path / "a.png"])
+        assert not list(tmp_path.iterdir())
+
+    def test_folders_and_links_stay(self, done, pair, tmp_path):
+        folder, link = (tmp_path / f".out.{self.GONE + k}.tmp.png" for k in (0, 1))
+        folder.mkdir()
+        link.symlink_to("nowhere")
+        done("transfer", *pair, "-o", tmp_path / "out.png", *FEW)
+        assert folder.is_dir()
+        assert link.is_symlink()
 
 
 class TestTwoAtOnce:
@@ -329,9 +373,30 @@ class TestTwoAtOnce:
         def refuse(*args):
             raise OSError(95, "Operation not supported")
 
+        with alone(tmp_path) as held:
+            assert held
         monkeypatch.setattr(fcntl, "flock", refuse)
-        with alone(tmp_path), alone(tmp_path):
-            assert tmp_path.is_dir()
+        with alone(tmp_path) as held, alone(tmp_path) as other:
+            assert (held, other) == (False, False)
+
+    @pytest.mark.parametrize("locked", [True, False])
+    def test_files_of_another_that_is_at_work(self, done, pair, tmp_path, monkeypatch, locked):
+        """Where the folder cannot be locked there may be one."""
+        import fcntl
+
+        def refuse(*args):
+            raise OSError(95, "Operation not supported")
+
+        if not locked:
+            monkeypatch.setattr(fcntl, "flock", refuse)
+        (tmp_path / "in").mkdir()
+        shutil.copy(pair[0], tmp_path / "in" / "a.png")
+        (tmp_path / "out").mkdir()
+        half = tmp_path / "out" / f".a.{os.getppid()}.tmp.png"
+        half.write_bytes(b"half")
+        words = ("batch", "--images", tmp_path / "in", "--reference", pair[1], *FEW)
+        done(*words, "-o", tmp_path / "out")
+        assert half.exists() != locked
 
 
 def test_a_folder_that_cannot_be_made(cli, pair, tmp_path, monkeypatch):

@@ -94,6 +94,17 @@ def test_usage(cli, words, says, monkeypatch, tmp_path):
     assert says in answer.line
 
 
+def test_the_sheet_takes_no_link_that_is_read(cli, three, tmp_path):
+    link = tmp_path / "out" / SHEET
+    link.parent.mkdir()
+    link.symlink_to(three[0])
+    before = three[0].read_bytes()
+    answer = cli("harmonize", *three, "-o", link.parent, "--overwrite")
+    assert answer.code == 2
+    assert f"{three[0]} would be replaced by a result" in answer.line
+    assert (link.is_symlink(), three[0].read_bytes()) == (True, before)
+
+
 def test_a_file_in_the_way_of_the_folder(refused, three, tmp_path):
     (tmp_path / "out").write_text("")
     assert "is a file; name a folder" in refused("harmonize", *three, "-o", tmp_path / "out")
