@@ -161,10 +161,11 @@ def answer(url: str, method: str, body: bytes) -> tuple[int, bytes]:
 def client(number: int, address: str, pictures: list[bytes], moves: int, told: Told) -> None:
     """What one page does, from its opening to its end."""
     try:
-        url = f"{address.replace('http', 'ws')}/socket"
-        with connect(url, origin=Origin(address), max_size=None, open_timeout=120) as socket:
+        site, _, key = address.partition("/?")
+        url = f"{site.replace('http', 'ws')}/socket?{key}"
+        with connect(url, origin=Origin(site), max_size=None, open_timeout=120) as socket:
             token = json.loads(socket.recv(timeout=300))["hello"]
-            base = f"{address}/sessions/{token}"
+            base = f"{site}/sessions/{token}"
             start, keys = time.perf_counter(), []
             for one in pictures:
                 status, body = answer(f"{base}/pictures?name=a.jpg", "PUT", one)

@@ -162,10 +162,10 @@ def start_jax() -> None:
     # the defaults store only what took a second to compile: nothing of ours
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    _make_room()
+    make_room()
 
 
-def _make_room() -> None:
+def make_room() -> None:
     """Forget compiled programs where there are very many, in what serves for long.
 
     Each holds some 5 MB and 50 memory maps, of which Linux lets a process have 65,530, and ends it

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import signal
 import socket
 import threading
 import webbrowser
@@ -13,6 +14,7 @@ from jaxcolor.studio import Limits
 
 HOST = "127.0.0.1"
 LIMITS = Limits()
+MOST = 178  # megapixels that Pillow takes
 EPILOG = """examples:
   jaxcolor studio
   jaxcolor studio holiday.jpg sunset.jpg
@@ -48,8 +50,8 @@ def add(commands, name: str) -> None:
         "--host",
         default=HOST,
         metavar="ADDRESS",
-        help="address to listen at; any but this machine's own opens the page to the network, "
-        f"without a password (default: {HOST})",
+        help="address to listen at; any but this machine's own opens the page to the network: "
+        f"whoever knows all of the page's address may use it (default: {HOST})",
     )
     parser.add_argument(
         "--no-browser", dest="browser", action="store_false", help="only say where the page is"
@@ -63,10 +65,10 @@ def add(commands, name: str) -> None:
     )
     parser.add_argument(
         "--max-megapixels",
-        type=number(1, 1 << 16, int),
+        type=number(1, MOST, int),
         default=LIMITS.megapixels,
         metavar="N",
-        help="of a picture (default: %(default)s)",
+        help=f"of a picture (default: %(default)s, at most {MOST})",
     )
     parser.set_defaults(run=run, parser=parser)
 
@@ -82,11 +84,22 @@ def run(args: argparse.Namespace) -> None:
 
         studio = Studio(Limits(args.max_megabytes, args.max_megapixels), paths)
         server = uvicorn.Server(configured(studio.app(args.host)))
-        address = _told(args.host, listening.getsockname()[1])
+        address = _told(args.host, listening.getsockname()[1], studio.key)
         if args.browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
+        _serve(server, listening, studio)
+
+
+def _serve(server, listening: socket.socket, studio) -> None:
+    """Until a signal comes, and then no longer, whatever threads still compute."""
+    heard = [one for one in stop.SIGNALS if signal.getsignal(one) != signal.SIG_IGN]
+    vars(_uvicorn().server)["HANDLED_SIGNALS"] = tuple(heard)  # its own are less, and those ignored
+    try:
         with stop.unwound():  # uvicorn hears signals itself, and passes them on when it is done
             server.run([listening])
+    except stop.Stopped as asked:
+        studio.tidy()
+        stop.end(asked.code, "jaxcolor")
 
 
 def configured(app):
@@ -95,6 +108,7 @@ def configured(app):
         app,
         log_level="warning" if os.environ.get("JAXCOLOR_DEBUG") else "critical",
         access_log=False,
+        log_config=None,  # its own would close the handlers of other libraries
         ws="websockets-sansio",
         ws_max_size=1 << 16,
         ws_per_message_deflate=False,
@@ -128,7 +142,7 @@ def bound(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _told(host: str, port: int) -> str:
+def _told(host: str, port: int, key: str) -> str:
     """Say where the page is, and to whom; returns the address."""
     from jaxcolor.studio.guard import is_loopback
 
@@ -138,9 +152,10 @@ def _told(host: str, port: int) -> str:
         import warnings
 
         warnings.warn(
-            f"--host {host}: everybody on the network can open this page and use this machine",
+            f"--host {host}: everybody on the network who learns this address, which is not "
+            "encrypted on its way, can open this page and use this machine",
             stacklevel=2,
         )
-    address = f"http://{shown}:{port}"
+    address = f"http://{shown}:{port}/?key={key}"
     print(f"{address}  (Ctrl-C ends it)", flush=True)
     return address

@@ -1,10 +1,12 @@
 """Results at full size: the files that `jaxcolor transfer` would write."""
 
+import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 
+from jaxcolor.cli.common import make_room
 from jaxcolor.cli.tables import save_lut
 from jaxcolor.cli.transfer import fitted, read_references
 from jaxcolor.image import files
@@ -32,9 +34,20 @@ def result(
     """
     if kind not in KINDS:
         raise ValueError(f"unknown result {kind!r}: choose one of {', '.join(KINDS)}")
+    make_room()
     place = Path(mkdtemp(dir=folder, prefix="result-"))
-    if kind != "zip":
+    try:
+        if kind == "zip":
+            return _zipped(place, sources, others, asked)
         return _written(place, sources[0], others, asked, kind == "cube")
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+
+
+def _zipped(
+    place: Path, sources: Sequence[Opened], others: Sequence[Opened], asked: Settings
+) -> tuple[Path, list[str]]:
     lines, names = [], []
     path = place / f"{Path(result_name('pictures', [one.name for one in others])).stem}.zip"
     with zipfile.ZipFile(path, "w") as archive:  # pictures are compressed already

@@ -5,28 +5,28 @@ import base64
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import struct
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from jaxcolor.cli.common import describe
-from jaxcolor.studio import Limits
+from jaxcolor.studio import Limits, folder
 from jaxcolor.studio.guard import Guard
 from jaxcolor.studio.opened import Opened
 from jaxcolor.studio.result import result
@@ -38,6 +38,9 @@ PAGE = Path(str(resources.files("jaxcolor.studio").joinpath("page")))
 FULL = 1013  # a socket's code for "try again later"
 SHORT = 1 << 16  # bytes of a request that is no picture
 TOLD = 4000  # bytes of remarks in a header
+STRANGER = (
+    "Open the address that the command printed: this one lacks its key, or has an older one\n"
+)
 
 T = TypeVar("T")
 
@@ -63,12 +66,17 @@ class Studio:
     Args:
         limits: what pages may ask.
         paths: files that each page begins with.
+
+    Attributes:
+        key: what the page's address holds, so that nobody else on this machine opens it.
     """
 
     def __init__(self, limits: Limits, paths: Sequence[str] = ()):
         self.limits, self.paths = limits, [Path(path).absolute() for path in paths]
+        self.key = secrets.token_urlsafe(16)
         self.sessions: dict[str, Session] = {}
-        self.folder = Path()  # of uploads and results, while it serves
+        self.folder: Path | None = None  # of uploads and results, while it serves
+        self._coming = 0  # bytes that uploads under way may have
         self._warm, self._over = threading.Event(), threading.Event()
         self._changes = Changes()
         self._pools = {
@@ -91,7 +99,7 @@ class Studio:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self.folder = Path(mkdtemp(prefix="jaxcolor-studio-"))
+        self.folder = folder.made()
         self._pools["warm"].submit(warm, self._warm, self._over)
         try:
             yield
@@ -101,13 +109,25 @@ class Studio:
                 pool.shutdown(wait=False, cancel_futures=True)
             for session in list(self.sessions.values()):
                 session.close()
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Leave no files, whatever is still at work."""
+        if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def knows(self, asking: HTTPConnection) -> bool:
+        """Whether it comes from the address that was told."""
+        given = asking.query_params.get("key", "").encode()
+        return secrets.compare_digest(given, self.key.encode())
 
     async def run(self, pool: str, call: Callable[..., T], *args: Any) -> T:
         """A call in a thread of a pool."""
         return await asyncio.get_running_loop().run_in_executor(self._pools[pool], call, *args)
 
     async def index(self, request: Request) -> Response:
+        if not self.knows(request):
+            return PlainTextResponse(STRANGER, 403)
         return FileResponse(PAGE / "index.html")
 
     async def put(self, request: Request) -> Response:
@@ -117,32 +137,46 @@ class Studio:
             session = self._session(request)
             key, path = session.place(name)
             try:
-                await self._receive(request, name, path)
-                found = await self.run("read", session.add, key, path, name)
+                with self._room_for(request, name):
+                    await self._receive(request, name, path)
+                    found = await self.run("read", session.add, key, path, name)
                 if session.token not in self.sessions:
                     raise Refused(410, "this page is closed")
                 answer.set(JSONResponse(as_json(found)))
             except BaseException:
+                session.give_up(key)
                 path.unlink(missing_ok=True)
                 raise
         return answer.response
 
-    async def _receive(self, request: Request, name: str, path: Path) -> None:
-        most, size = self.limits.megabytes << 20, 0
-        declared = request.headers.get("content-length", "0")
-        held = sum(one.held for one in self.sessions.values())
-        if held + int(declared) > self.limits.gigabytes << 30:
+    @contextlib.contextmanager
+    def _room_for(self, request: Request, name: str) -> Iterator[None]:
+        """Room on the disk, kept while an upload is under way."""
+        most = self.limits.megabytes << 20
+        size = int(request.headers.get("content-length", most))  # in chunks: nobody knows
+        if size > most:
+            raise self._too_large(name)
+        held = self._coming + sum(one.held for one in self.sessions.values())
+        if held + size > self.limits.gigabytes << 30:
             raise Refused(507, f"{name}: the studio holds {self.limits.gigabytes} GB of pictures "
                           "already, the most it takes: close other pages")  # fmt: skip
-        too_large = Refused(413, f"{name}: is larger than {self.limits.megabytes} MB, the most a "
-                            "file may have here (--max-megabytes)")  # fmt: skip
-        if int(declared) > most:
-            raise too_large
+        self._coming += size
+        try:
+            yield
+        finally:
+            self._coming -= size
+
+    def _too_large(self, name: str) -> Refused:
+        return Refused(413, f"{name}: is larger than {self.limits.megabytes} MB, the most a file "
+                       "may have here (--max-megabytes)")  # fmt: skip
+
+    async def _receive(self, request: Request, name: str, path: Path) -> None:
+        size = 0
         with path.open("wb") as file:
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > most:
-                    raise too_large
+                if size > self.limits.megabytes << 20:
+                    raise self._too_large(name)
                 file.write(chunk)
 
     async def show(self, request: Request) -> Response:
@@ -190,11 +224,14 @@ class Studio:
 
     async def talk(self, socket: WebSocket) -> None:
         """A page, from when it opens until it leaves."""
+        if not self.knows(socket):
+            return await socket.send_denial_response(PlainTextResponse(STRANGER, 403))
         await socket.accept()
         if len(self.sessions) >= self.limits.pages:
             line = f"{self.limits.pages} pages are open, the most: close one and reload this"
             await socket.send_json({"error": line})
             return await socket.close(FULL)
+        assert self.folder is not None
         session = Session(self.folder, self.limits, self._changes)
         self.sessions[session.token] = session
         wanted = asyncio.Event()

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from jaxcolor.cli.common import make_room
 from jaxcolor.recipes import references
 from jaxcolor.recipes.look import Look
 from jaxcolor.recipes.palette import Palette
@@ -135,36 +136,42 @@ class Session:
         self.asked: Wish  # the newest
         self._limits, self._changes, self._closed = limits, changes, False
         self._kept: dict[str, Opened] = {}
+        self._placed: set[str] = set()  # keys of those that are on their way
         self._keys = map(str, itertools.count(1))
         self._looks: OrderedDict[tuple, Look] = OrderedDict()
         self._lock = threading.Lock()
 
     def place(self, name: str) -> tuple[str, Path]:
-        """A key, and where to put an upload of that name.
+        """A key, and where to put an upload of that name; then `add` it, or `give_up`.
 
         Raises:
             ValueError: where the page holds as many pictures as it may.
         """
         with self._lock:
-            self._refuse_more(name)
+            if len(self._kept) + len(self._placed) >= self._limits.pictures:
+                raise ValueError(
+                    f"{name}: {self._limits.pictures} pictures are open on this page, the most it "
+                    "takes: remove some"
+                )
             key = next(self._keys)
+            self._placed.add(key)
         suffix = "".join(c for c in Path(name).suffix[1:9] if c.isascii() and c.isalnum())
         return key, self.folder / (f"{key}.{suffix}" if suffix else key)
 
-    def _refuse_more(self, name: str) -> None:
-        if len(self._kept) >= self._limits.pictures:
-            raise ValueError(
-                f"{name}: {self._limits.pictures} pictures are open on this page, the most it "
-                "takes: remove some"
-            )
-
     def add(self, key: str, path: Path, name: str, *, own: bool = True) -> Opened:
         """Read a file; errors as `opened`."""
-        found = opened(path, key, name, self._limits.megapixels, own=own)
-        with self._lock:
-            self._refuse_more(name)
-            self._kept[key] = found
+        try:
+            found = opened(path, key, name, self._limits.megapixels, own=own)
+            with self._lock:
+                self._kept[key] = found
+        finally:
+            self.give_up(key)
         return found
+
+    def give_up(self, key: str) -> None:
+        """What was placed does not come any more."""
+        with self._lock:
+            self._placed.discard(key)
 
     def get(self, key: str) -> Opened:
         """A picture by its key.
@@ -229,6 +236,7 @@ class Session:
             ValueError: as `chosen` and `recipes.transfer.change`.
             RuntimeError: where a fit does not converge.
         """
+        make_room()
         source, others = self.chosen(asked)
         assert not isinstance(source.small, Palette)
         look = self._look(asked.references, others, source.small.profile)

@@ -16,7 +16,8 @@ from jaxcolor.image import SMOOTHINGS
 from jaxcolor.recipes import METHODS, known
 from jaxcolor.recipes.styles import DEFAULT_LOOK, LOOKS, Style
 
-LONGEST = 100  # characters of a name
+LONGEST = 90  # bytes of a name
+ROOM = 190  # bytes of a result's, but for its suffix; file systems take 255 in all
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def result_name(source: str, references: Sequence[str], suffix: str | None = Non
     if suffix is None:
         suffix = own if own.lower() in FORMATS else ".png"
     stems = "_".join(Path(one).stem for one in references)
-    return f"{Path(source).stem}_as_{stems}"[:LONGEST] + suffix
+    return cut(f"{cut(Path(source).stem, LONGEST)}_as_{stems}", ROOM) + suffix
 
 
 def plain_name(given: str) -> str:
@@ -145,7 +146,20 @@ def plain_name(given: str) -> str:
     """
     name = PurePosixPath(given.replace("\\", "/")).name
     name = " ".join(re.sub(r'[\x00-\x1f\x7f<>:"|?*/]', " ", name).split()).strip(". ")
-    if len(name) > LONGEST:
-        suffix = Path(name).suffix[:8]
-        name = name[: LONGEST - len(suffix)] + suffix
+    if cut(name, LONGEST) != name:
+        suffix = cut(Path(name).suffix, 8)
+        name = cut(name, LONGEST - len(suffix.encode())) + suffix
     return name or "picture"
+
+
+def cut(name: str, most: int) -> str:
+    """As much of a name's beginning as so many bytes hold: that is what file systems count.
+
+    Example:
+        >>> cut("caf\u00e9s", 5), cut("caf\u00e9s", 4)
+        ('caf\u00e9', 'caf')
+    """
+    name = name[:most]
+    while len(name.encode(errors="surrogatepass")) > most:
+        name = name[:-1]
+    return name

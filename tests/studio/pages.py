@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from jaxcolor.studio import Limits
 class Client:
     """What a page does, without a browser."""
 
-    address: str
+    address: str  # without its key
     token: str = ""
     socket: object = None
 
@@ -72,7 +73,7 @@ class Client:
 
 
 @contextmanager
-def serving(limits: Limits, paths=(), port: int = 0):
+def serving(limits: Limits, paths=(), port: int = 0, key: str = ""):
     """A server in a thread: its studio and its address."""
     uvicorn = pytest.importorskip("uvicorn")
     pytest.importorskip("starlette")
@@ -85,29 +86,35 @@ def serving(limits: Limits, paths=(), port: int = 0):
     ):
         patch.setattr(server, "warm", lambda done, over: done.set())
         studio = server.Studio(limits, paths)
+        studio.key = key or studio.key
         running = uvicorn.Server(configured(studio.app("127.0.0.1")))
         thread = threading.Thread(target=running.run, args=([listening],))
         thread.start()
         try:
-            yield studio, f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield studio, f"http://127.0.0.1:{listening.getsockname()[1]}/?key={studio.key}"
         finally:
             running.should_exit = True
             thread.join(20)
             assert not thread.is_alive()
 
 
-def left(studio) -> None:
-    """Wait until the server has heard that every page has gone."""
+def wait_until(true: Callable[[], bool]) -> None:
     end = time.monotonic() + 30
-    while studio.sessions:
+    while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def left(studio) -> None:
+    """Wait until the server has heard that every page has gone."""
+    wait_until(lambda: not studio.sessions)
 
 
 @contextmanager
 def page_at(address: str, **options):
     from websockets.sync.client import connect
 
-    url = f"{address.replace('http', 'ws')}/socket"
-    with connect(url, origin=options.pop("origin", address), max_size=None, **options) as one:
-        yield Client(address, json.loads(one.recv(timeout=60)).get("hello", ""), one)
+    site, _, key = address.partition("/?")
+    url = f"{site.replace('http', 'ws')}/socket?{key}"
+    with connect(url, origin=options.pop("origin", site), max_size=None, **options) as one:
+        yield Client(site, json.loads(one.recv(timeout=60)).get("hello", ""), one)

@@ -56,7 +56,8 @@ def opened(browser, address, width=1000, height=800):
     context.close()
     assert not faults
     assert len(elsewhere) > 4
-    own = (address, f"blob:{address}")
+    site = address.partition("?")[0]
+    own = (site, f"blob:{site}")
     assert [url for url in elsewhere if not url.startswith(own)] == []
 
 
@@ -219,15 +220,22 @@ def test_a_set_is_downloaded_together(browser, address, pair):
 
 
 def test_a_page_outlives_its_server(browser, pair):
-    """Its pictures go to the next one, without being chosen again."""
-    with serving(LIMITS) as (_, address):
+    """Its pictures go to the next one, without being chosen again; if that has its key."""
+    with serving(LIMITS) as (studio, address):
         page = browser.new_page()
         page.goto(address)
         number = begin(page, pair)
         page.check("[name=look][value=gentle]", force=True)
         number = later(page, number)
     sync_api.expect(page.locator("#status")).to_contain_text("trying again")
-    with serving(LIMITS, port=int(address.rpartition(":")[2])):
-        later(page, number)
+    port = int(address.partition("/?")[0].rpartition(":")[2])
+    with serving(LIMITS, port=port, key=studio.key):
+        number = later(page, number)
         assert page.inner_text("#command").endswith("--look gentle")
+        page.reload()
+        sync_api.expect(page.locator("#status")).to_have_text("")
+        begin(page, pair)
+    with serving(LIMITS, port=port):
+        told = page.locator("#status")
+        sync_api.expect(told).to_contain_text("Open the address that the command printed")
         page.close()

@@ -4,6 +4,7 @@ import io
 import json
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from PIL import Image
 from jaxcolor.studio import Limits
 from jaxcolor.studio.guard import Guard
 
-from studio.pages import left, page_at, serving  # isort: skip
+from studio.pages import left, page_at, serving, wait_until  # isort: skip
 
 pytest.importorskip("websockets")
+server = pytest.importorskip("jaxcolor.studio.server")
 
 
 def test_upload_preview_download(page, pair):
@@ -132,6 +134,46 @@ def test_the_declared_length_is_not_trusted(page):
     assert status == 413
 
 
+def test_whoever_lacks_the_key_is_told_where_to_go(studio, page):
+    from websockets.exceptions import InvalidStatus
+
+    served, address = studio
+    site = page.address
+    assert len(served.key) > 20
+    for wrong in ("", "key=", "key=caf%C3%A9", f"key={served.key}x", f"kex={served.key}"):
+        status, body, _ = page.request(f"?{wrong}")
+        assert (status, body) == (403, server.STRANGER.encode())
+        with pytest.raises(InvalidStatus) as failure, page_at(f"{site}/?{wrong}"):
+            pass
+        answer = failure.value.response
+        assert (answer.status_code, answer.body) == (403, server.STRANGER.encode())
+    assert page.request(address.partition("/")[2].rpartition("/")[2])[0] == 200
+
+
+def test_uploads_under_way_are_counted(studio, page, pair, monkeypatch):
+    """In chunks, of which nobody says how many there will be, and before the page has them."""
+    import http.client
+
+    served, _ = studio
+    monkeypatch.setattr(served, "limits", replace(served.limits, megabytes=600, gigabytes=1))
+    line = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=20)
+    line.putrequest("PUT", f"/sessions/{page.token}/pictures?name=b")
+    line.putheader("transfer-encoding", "chunked")
+    line.endheaders()
+    line.send(b"1\r\nx\r\n")
+    wait_until(lambda: served._coming == 600 << 20)
+    assert page.add(pair[0])  # there is room for what says how small it is
+    chunks = iter([b"x"])  # urllib sends what has no length in chunks
+    status, told = page.put("c.jpg", chunks)
+    assert status == 507
+    assert "c.jpg: the studio holds 1 GB" in told["error"]
+    page.add(pair[0], pair[0])
+    assert "4 pictures are open" in page.put("d.jpg", b"x")[1]["error"]
+    line.close()
+    wait_until(lambda: served._coming == 0)
+    page.add(pair[0])
+
+
 def test_pages_know_nothing_of_each_other_and_leave_nothing(studio, pair):
     served, address = studio
     left(served)
@@ -151,9 +193,10 @@ def test_pages_know_nothing_of_each_other_and_leave_nothing(studio, pair):
     assert one.request(f"sessions/{one.token}/pictures/{key}")[0] == 410
 
 
-def test_no_other_website_is_answered(page):
+def test_no_other_website_is_answered(studio, page):
     from websockets.exceptions import InvalidStatus
 
+    served, address = studio
     port = page.address.rpartition(":")[2]
     for headers in (
         {"Host": f"rebound.example:{port}"},
@@ -161,11 +204,11 @@ def test_no_other_website_is_answered(page):
         {"Origin": "null"},
         {"Origin": f"http://127.0.0.1:{int(port) + 1}"},
     ):
-        assert page.request("", **headers)[0] == 403
+        assert page.request(f"?key={served.key}", **headers)[0] == 403
     for origin in ("http://evil.example", None):
-        with pytest.raises(InvalidStatus, match="403"), page_at(page.address, origin=origin):
+        with pytest.raises(InvalidStatus, match="403"), page_at(address, origin=origin):
             pass
-    status, body, headers = page.request("", Origin=page.address)
+    status, body, headers = page.request(f"?key={served.key}", Origin=page.address)
     assert (status, "access-control-allow-origin" in headers) == (200, False)
     assert "default-src 'none'" in headers["content-security-policy"]
     assert b"http" not in body
@@ -191,10 +234,14 @@ def test_files_named_on_the_command_line_are_there_at_once(pair, tmp_path):
     with serving(Limits(), [*pair, gone]) as (studio, address):
         from websockets.sync.client import connect
 
-        with connect(f"{address.replace('http', 'ws')}/socket", origin=address) as socket:
+        site, _, key = address.partition("/?")
+        with connect(f"{site.replace('http', 'ws')}/socket?{key}", origin=site) as socket:
             told = json.loads(socket.recv(timeout=60))
         assert [one["name"] for one in told["pictures"]] == [path.name for path in pair]
         assert (told["pictures"][0]["width"], told["pictures"][0]["height"]) == (60, 40)
         assert told["errors"] == ["gone.jpg: No such file or directory"]
+        folder = studio.folder
+        assert folder is not None
+        assert folder.exists()
     assert all(path.exists() for path in pair)
-    assert not studio.folder.exists()
+    assert not folder.exists()

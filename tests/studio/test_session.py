@@ -6,24 +6,26 @@ import threading
 import zipfile
 import zlib
 from contextlib import redirect_stdout
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from jaxcolor.cli import common
 from jaxcolor.cli.main import main
 from jaxcolor.image import files
 from jaxcolor.recipes.finish import Change
 from jaxcolor.recipes.look import Look
 from jaxcolor.recipes.styles import style
 from jaxcolor.recipes.transfer import change
-from jaxcolor.studio import Limits, preview, warm
+from jaxcolor.studio import Limits, folder, preview, warm
 from jaxcolor.studio.clouds import POINTS, cloud
 from jaxcolor.studio.opened import check_size
 from jaxcolor.studio.preview import SIDE, as_file, blend, shrunk
 from jaxcolor.studio.result import result
 from jaxcolor.studio.session import Changes, Session, wish
-from jaxcolor.studio.settings import Settings
+from jaxcolor.studio.settings import Settings, command
 
 LIMITS = Limits(megapixels=1, pictures=3)
 
@@ -100,6 +102,62 @@ def test_a_set_gets_a_common_look(session, pair, tmp_path):
     assert data == {commanded(tmp_path, "x.jpg", *argv)}
     with pytest.raises(ValueError, match="unknown result 'exe'"):
         result(session.folder, "exe", both, [goal], how)
+
+
+def test_long_names_are_cut_so_that_they_can_be_written(session, pair, tmp_path):
+    source, reference = (added(session, path) for path in pair)
+    source, reference = (replace(one, name=60 * "\u6f22" + ".jpg") for one in (source, reference))
+    how = asked(source, reference, method="gaussian").asked
+    made, _ = result(session.folder, "picture", [source], [reference], how)
+    assert f" -o {made.name} " in command(source.name, [reference.name], how).replace("'", "")
+    packed, _ = result(session.folder, "zip", [source, source], [reference], how)
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.namelist() == [made.name, f"{made.stem}_2.jpg"]
+
+
+def test_a_result_that_fails_leaves_nothing(session, pair):
+    source, reference = (added(session, path) for path in pair)
+    before = sorted(session.folder.iterdir())
+    reference.path.write_bytes(b"no picture any more")
+    for kind in ("picture", "cube", "zip"):
+        with pytest.raises(ValueError, match="not a picture"):
+            result(session.folder, kind, [source], [reference], Settings("gentle"))
+    assert sorted(session.folder.iterdir()) == before
+
+
+def test_compiled_programs_make_room_before_a_fit_and_a_result(session, pair, monkeypatch):
+    source, reference = (added(session, path) for path in pair)
+    wanted = asked(source, reference, method="gaussian")
+    for work in (
+        lambda: session.fit(wanted),
+        lambda: result(session.folder, "picture", [source], [reference], wanted.asked),
+    ):
+        cleared = []
+        with monkeypatch.context() as patch:
+            patch.setattr(common, "MAPS", 0)
+            patch.setattr("jax.clear_caches", lambda: cleared.append(1))  # noqa: B023
+            work()
+        assert cleared == [1]
+
+
+def test_what_killed_processes_left_is_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(folder, "_gone", lambda process: process == 77)
+    elsewhere = tmp_path / "elsewhere"
+    left = tmp_path / "jaxcolor-studio-77-abc_d123"
+    for kept in (elsewhere, left, tmp_path / "jaxcolor-studio-78-a", tmp_path / "jaxcolor-studio-"):
+        kept.mkdir()
+        (kept / "a.jpg").write_bytes(b"x")
+    (left / "link").symlink_to(elsewhere)
+    (tmp_path / "jaxcolor-studio-77-link").symlink_to(elsewhere)
+    folder.sweep(tmp_path)
+    there = ["elsewhere", "jaxcolor-studio-", "jaxcolor-studio-77-link", "jaxcolor-studio-78-a"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
+    assert [path.name for path in elsewhere.iterdir()] == ["a.jpg"]
+    left.mkdir()
+    monkeypatch.setattr("os.getuid", lambda: left.stat().st_uid + 1)
+    folder.sweep(tmp_path)
+    assert left.exists()
 
 
 def test_a_preview_is_the_change_but_for_its_dither(photographs):

@@ -60,7 +60,8 @@ def test_nothing_else_is_taken(given, message):
         ("../../etc/passwd", "passwd"),
         ("C:\\dir\\a.jpg", "a.jpg"),
         ("a\r\nset-cookie: x.jpg", "a set-cookie x.jpg"),
-        ("x" * 300 + ".tiff", "x" * 95 + ".tiff"),
+        ("x" * 300 + ".tiff", "x" * 85 + ".tiff"),
+        ("\u6f22" * 60 + ".jpg", "\u6f22" * 28 + ".jpg"),
         ("..", "picture"),
         ("caf\u00e9.jpg", "caf\u00e9.jpg"),
     ],
@@ -73,4 +74,17 @@ def test_results_are_named_as_batch_names_them():
     assert result_name("a.TIF", ["b.jpg"]) == "a_as_b.TIF"
     assert result_name("a.bmp", ["b.jpg"]) == "a_as_b.png"
     assert result_name("a.jpg", ["b.jpg"], ".cube") == "a_as_b.cube"
-    assert len(result_name("a.jpg", ["b" * 90 + ".jpg"] * 8)) < 120
+
+
+@pytest.mark.parametrize("letter", ["b", "\u00e9", "\u6f22", "\U0001f305", "\udcff"])
+def test_a_result_has_a_name_that_file_systems_take(letter):
+    """They count bytes; and what cuts a name cuts no character."""
+    for count, others in itertools.product((60, 250), (1, 8)):
+        names = [letter * count + ".tiff", *[letter * count + ".jpg"] * others]
+        name = result_name(names[0], names[1:])
+        assert 180 < len(name.encode(errors="surrogatepass")) < 200 or letter == "b"
+        assert set(name) <= set(letter + "_as.tiff")
+        assert name.startswith(letter * 20)
+        assert f"{letter}_as_{letter}" in name
+        assert name in shlex.split(command(names[0], names[1:], Settings()))
+    assert len(result_name("a.jpg", ["b" * 90 + ".jpg"] * 8)) < 200

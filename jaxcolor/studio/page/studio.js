@@ -43,7 +43,8 @@ function busy(on) {
 // --- the socket ---
 
 function connect() {
-  socket = new WebSocket(new URL("socket", location.href.replace(/^http/, "ws")));
+  const here = location.href.replace(/^http/, "ws");
+  socket = new WebSocket(new URL(`socket${location.search}`, here));
   socket.binaryType = "arraybuffer";
   let full = false;
   socket.onmessage = ({ data }) => {
@@ -62,11 +63,13 @@ function connect() {
         : "Matching colours\u2026");
     }
   };
-  socket.onclose = () => {
+  socket.onclose = async () => {
     busy(false);
     token = null;
     if (full) return;
     status("Not connected; trying again");
+    const answer = await fetch(location.href).catch(() => null);
+    if (answer?.status === 403) return status(await answer.text()); // of a server that has gone
     setTimeout(connect, 1500);
   };
 }
