@@ -4,12 +4,10 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
 import secrets
 import shutil
 import struct
 import threading
-import traceback
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
@@ -18,7 +16,7 @@ from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -27,6 +25,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from jaxcolor.cli.common import describe
 from jaxcolor.studio import Limits, folder
+from jaxcolor.studio.answers import Refused, answering, body_of, header, line
 from jaxcolor.studio.guard import Guard
 from jaxcolor.studio.opened import Opened
 from jaxcolor.studio.result import result
@@ -36,25 +35,11 @@ from jaxcolor.studio.warm import warm
 
 PAGE = Path(str(resources.files("jaxcolor.studio").joinpath("page")))
 FULL = 1013  # a socket's code for "try again later"
-SHORT = 1 << 16  # bytes of a request that is no picture
-TOLD = 4000  # bytes of remarks in a header
 STRANGER = (
     "Open the address that the command printed: this one lacks its key, or has an older one\n"
 )
 
 T = TypeVar("T")
-
-
-class Refused(Exception):
-    """A request that is answered by a line.
-
-    Attributes:
-        code: of HTTP.
-    """
-
-    def __init__(self, code: int, line: str):
-        super().__init__(line)
-        self.code = code
 
 
 class Studio:
@@ -133,7 +118,7 @@ class Studio:
     async def put(self, request: Request) -> Response:
         """An upload: the body is the file, `name` its name."""
         name = plain_name(request.query_params.get("name", ""))
-        with _answering() as answer:
+        with answering() as answer:
             session = self._session(request)
             key, path = session.place(name)
             try:
@@ -181,23 +166,23 @@ class Studio:
 
     async def show(self, request: Request) -> Response:
         """A picture as it was before."""
-        with _answering() as answer:
+        with answering() as answer:
             found = self._session(request).get(request.path_params["key"])
             data, kind = await self.run("frame", lambda: found.file)
             answer.set(Response(data, media_type=kind))
         return answer.response
 
     async def drop(self, request: Request) -> Response:
-        with _answering() as answer:
+        with answering() as answer:
             self._session(request).remove(request.path_params["key"])
             answer.set(Response(status_code=204))
         return answer.response
 
     async def give(self, request: Request) -> Response:
         """A result at full size: the body says of what, and how."""
-        with _answering() as answer:
+        with answering() as answer:
             session = self._session(request)
-            given = json.loads(await _body(request))
+            given = json.loads(await body_of(request))
             asked = wish(given)
             chosen = given.get("sources") or [asked.source]
             sources = [session.chosen(wish({**given, "source": key}))[0] for key in chosen]
@@ -210,7 +195,7 @@ class Studio:
                 FileResponse(
                     path,
                     filename=path.name,
-                    headers={"x-told": _header(lines)},
+                    headers={"x-told": header(lines)},
                     background=BackgroundTask(shutil.rmtree, path.parent, True),
                 )
             )
@@ -292,53 +277,6 @@ class Studio:
                 await socket.send_json({"number": asked.number, "error": line(error)})
             else:
                 await socket.send_bytes(as_bytes(frame, asked))
-
-
-def line(error: Exception) -> str:
-    """An error for a person; the terminal gets all of it, if asked to."""
-    if os.environ.get("JAXCOLOR_DEBUG"):
-        traceback.print_exception(error)
-    return describe(error)
-
-
-async def _body(request: Request) -> bytes:
-    """What is short, for it is kept in memory."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > SHORT:
-            raise Refused(413, "too long a request")
-    return body
-
-
-def _header(lines: list[str]) -> str:
-    """As many lines as there is room for."""
-    while len(json.dumps(lines)) > TOLD:
-        lines = lines[:-1]
-    return json.dumps(lines)
-
-
-class _Answer:
-    """What a request is answered."""
-
-    response: Response
-
-    def set(self, response: Response) -> None:
-        self.response = response
-
-
-@contextlib.contextmanager
-def _answering():
-    """Every failure as a line for the page."""
-    answer = _Answer()
-    try:
-        yield answer
-    except ClientDisconnect:
-        answer.set(Response(status_code=400))  # nobody hears it
-    except Refused as error:
-        answer.set(JSONResponse({"error": str(error)}, error.code))
-    except Exception as error:
-        answer.set(JSONResponse({"error": line(error)}, 422))
 
 
 def as_json(found: Opened) -> dict:

@@ -142,17 +142,23 @@ def test_compiled_programs_make_room_before_a_fit_and_a_result(session, pair, mo
 
 def test_what_killed_processes_left_is_swept(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(folder, "_here", lambda: "ab12")
     monkeypatch.setattr(folder, "_gone", lambda process: process == 77)
     elsewhere = tmp_path / "elsewhere"
-    left = tmp_path / "jaxcolor-studio-77-abc_d123"
-    for kept in (elsewhere, left, tmp_path / "jaxcolor-studio-78-a", tmp_path / "jaxcolor-studio-"):
-        kept.mkdir()
-        (kept / "a.jpg").write_bytes(b"x")
+    left = tmp_path / "jaxcolor-studio-77-ab12-abc_d123"
+    others = (
+        "elsewhere",
+        "jaxcolor-studio-",
+        *(f"jaxcolor-studio-{one}-a" for one in ("78-ab12", "77-cd34")),
+    )
+    for one in (left, *(tmp_path / name for name in others)):
+        one.mkdir()
+        (one / "a.jpg").write_bytes(b"x")
     (left / "link").symlink_to(elsewhere)
-    (tmp_path / "jaxcolor-studio-77-link").symlink_to(elsewhere)
+    (tmp_path / "jaxcolor-studio-77-ab12-link").symlink_to(elsewhere)
     folder.sweep(tmp_path)
-    there = ["elsewhere", "jaxcolor-studio-", "jaxcolor-studio-77-link", "jaxcolor-studio-78-a"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == there
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {*others, "jaxcolor-studio-77-ab12-link"}
     assert [path.name for path in elsewhere.iterdir()] == ["a.jpg"]
     left.mkdir()
     monkeypatch.setattr("os.getuid", lambda: left.stat().st_uid + 1)
