@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from jaxcolor.cli.common import describe
 
 SHORT = 1 << 16  # bytes of a request that is no picture
+PATIENCE = 1 << 26  # bytes of a refused upload that are taken nevertheless
 TOLD = 4000  # bytes of remarks in a header
 
 
@@ -42,6 +43,16 @@ async def body_of(request: Request) -> bytes:
         if len(body) > SHORT:
             raise Refused(413, "too long a request")
     return body
+
+
+async def hear_out(request: Request) -> None:
+    """Take what is still sent, within reason: many hear no answer before they have had their say."""
+    heard = 0
+    with contextlib.suppress(ClientDisconnect):
+        async for chunk in request.stream():
+            heard += len(chunk)
+            if heard > PATIENCE:
+                break
 
 
 def header(lines: list[str]) -> str:

@@ -25,7 +25,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from jaxcolor.cli.common import describe
 from jaxcolor.studio import Limits, folder
-from jaxcolor.studio.answers import Refused, answering, body_of, header, line
+from jaxcolor.studio.answers import Refused, answering, body_of, header, hear_out, line
 from jaxcolor.studio.guard import Guard
 from jaxcolor.studio.opened import Opened
 from jaxcolor.studio.result import result
@@ -128,9 +128,11 @@ class Studio:
                 if session.token not in self.sessions:
                     raise Refused(410, "this page is closed")
                 answer.set(JSONResponse(as_json(found)))
-            except BaseException:
+            except BaseException as error:
                 session.give_up(key)
                 path.unlink(missing_ok=True)
+                if isinstance(error, Refused):
+                    await hear_out(request)
                 raise
         return answer.response
 
