@@ -46,7 +46,7 @@ async def body_of(request: Request) -> bytes:
 
 
 async def hear_out(request: Request) -> None:
-    """Take what is still sent, within reason: many hear no answer before they have had their say."""
+    """Take what is still sent, within reason: many hear nothing before they have had their say."""
     heard = 0
     with contextlib.suppress(ClientDisconnect):
         async for chunk in request.stream():
