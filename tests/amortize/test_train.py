@@ -90,7 +90,7 @@ def test_the_gradient_is_that_of_the_dual_value(both):
 
 @pytest.mark.parametrize(
     "name",
-    ["semi-dual", *(pytest.param(n, marks=pytest.mark.slow) for n in ("unrolled", "solved"))],
+    ["semi-dual", *(pytest.param(n, marks=pytest.mark.long) for n in ("unrolled", "solved"))],
 )
 def test_every_loss_falls_with_training(name, both):
     mu, nu = both
@@ -119,7 +119,7 @@ def run(folder, steps, every="1000"):
     train.run(train.parser().parse_args(words))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_goes_on_to_the_bit_where_it_stopped(folder, tmp_path_factory, monkeypatch, capsys):
     monkeypatch.setattr(train, "INNER", 5)
     monkeypatch.setattr(train, "VALIDATION", 8)
@@ -157,7 +157,7 @@ def test_weights_come_back_as_they_were_written(tmp_path, small):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-7)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_photographs_are_cropped_into_a_pool(tmp_path, photographs, monkeypatch):
     from PIL import Image
 

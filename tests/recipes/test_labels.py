@@ -251,7 +251,7 @@ class TestThreeBlobs:
     @pytest.mark.parametrize(
         "count",
         [
-            pytest.param(4_000, marks=pytest.mark.slow),
+            pytest.param(2_000, marks=pytest.mark.slow),
             pytest.param(10_000, marks=pytest.mark.long),  # as on the page
         ],
     )

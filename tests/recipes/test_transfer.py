@@ -351,7 +351,7 @@ def test_what_cannot_be_done_is_said(photographs, options, says):
         jaxcolor.transfer(*photographs, **options)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_subsample_of_a_large_picture_is_enough(shared_data):
     """A fit on 4,096 stratified colours is within .005 SW2 of the full one."""
     from jaxcolor.image import colors

@@ -35,7 +35,7 @@ def one_by_one(mu, nu, epsilons, **options):
     [
         ("newton", None),
         ("newton", 3),
-        pytest.param("newton", 50, marks=pytest.mark.slow),
+        pytest.param("newton", 50, marks=pytest.mark.long),
         pytest.param("sinkhorn", 3, marks=pytest.mark.slow),
     ],
 )
@@ -76,7 +76,7 @@ def test_one_that_fails_does_not_spoil_the_others(lanes):
         check(out.info)
 
 
-@pytest.mark.parametrize("lanes", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lanes", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_it_works_under_jit_and_has_the_derivatives_of_the_loop(x64, lanes):
     mu, nu = stack(np.float64, 4)
 

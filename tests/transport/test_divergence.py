@@ -144,8 +144,10 @@ def test_a_solve_that_ends_badly_says_so(single):
     assert solve(mu, nu, max_steps=1).info.status == Status.MAX_STEPS
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("rho", [None, 0.5])
+@pytest.mark.parametrize(
+    "rho",
+    [pytest.param(None, marks=pytest.mark.long), pytest.param(0.5, marks=pytest.mark.slow)],
+)
 def test_value_and_gradient_are_those_of_ott(rho, x64):
     """Of mass one, where its reference a b' and ours are the same."""
     pytest.importorskip("ott")

@@ -107,7 +107,7 @@ def test_leaves_hold_every_point_once(size):
     np.testing.assert_array_equal(cloud.back(cloud.there(weights)), weights)
 
 
-@pytest.mark.parametrize("d", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("d", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_fewer_dimensions(d):
     x, y, a, b = clouds(d=d)
     ours = multiscale.solve(Cloud(x, y), a, b, epsilon=EPSILON)
