@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -126,3 +127,16 @@ def photographs():
         return np.asarray(Image.fromarray(picture).resize((120, 80), Image.Resampling.LANCZOS))
 
     return small(data.coffee()), small(data.rocket())
+
+
+@pytest.fixture
+def interruptible():
+    """Programs that a test starts hear Ctrl-C, and that their terminal is closed.
+
+    Where tests run in the background such signals are ignored, and children inherit that.
+    """
+    heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {one: signal.signal(one, handler) for one, handler in heard.items()}
+    yield
+    for one, handler in before.items():
+        signal.signal(one, handler)

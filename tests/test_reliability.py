@@ -24,14 +24,6 @@ def load(monkeypatch):
 
 
 @pytest.fixture
-def hearing():
-    """What a test starts hears Ctrl-C, though the tests may run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
 def killed(load, tmp_path):
     """A folder after a kill, as `kills` sees it, and what it found there."""
     kills = load("kills")
@@ -120,7 +112,7 @@ def test_what_is_done_is_not_stopped(done):
     assert ended == ((3, "") if done else (143, "it: stopped\n"))
 
 
-def test_a_terminal_that_is_closed():
+def test_a_terminal_that_is_closed(interruptible):
     ignore = "signal.signal(signal.SIGHUP, signal.SIG_IGN); "  # as nohup does
     assert stopped("stop.listen('it')", signal.SIGHUP) == (129, "it: stopped\n")
     assert stopped(ignore + "stop.listen('it')", signal.SIGHUP) == (9, "")
@@ -145,7 +137,7 @@ def test_it_ends_whatever_is_lacking(lacks, says, tmp_path):
 
 
 @pytest.mark.parametrize("told", [False, True])
-def test_a_thread_that_lasts_keeps_nobody_waiting(tmp_path, told):
+def test_a_thread_that_lasts_keeps_nobody_waiting(interruptible, tmp_path, told):
     """It may still write a file; a signal ends it, with the status that the command has."""
     code = (
         "import os, signal, sys, threading, time; from pathlib import Path\n"
@@ -174,7 +166,7 @@ def test_a_thread_that_lasts_keeps_nobody_waiting(tmp_path, told):
         pytest.param(10, ["lut identity", "transfer, 16 bit"], marks=pytest.mark.long),
     ],
 )
-def test_a_few_kills(load, hearing, tmp_path, count, names):
+def test_a_few_kills(load, interruptible, tmp_path, count, names):
     found = load("kills").kill_all(count, names, tmp_path, seed=1)
     assert [one.faults for one in found.values()] == [[]] * len(names)
     assert sum(sum(one.kills.values()) for one in found.values()) == count

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -103,17 +102,6 @@ def refused(cli, tmp_path):
         return answer.line
 
     return run
-
-
-@pytest.fixture
-def interruptible():
-    """Commands that a test starts hear Ctrl-C.
-
-    Where tests run in the background SIGINT is ignored, and children inherit that.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
