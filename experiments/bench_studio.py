@@ -131,6 +131,19 @@ def in_browser(
     return found
 
 
+def take(browser, address: str, paths: list[Path], picture: str) -> None:
+    """A picture of the page."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.add_init_script(WATCH)
+    page.goto(address)
+    page.set_input_files("#reference input >> nth=0", paths[1])
+    page.locator("#reference .thumb:not(.waiting)").wait_for()
+    bring(page, "source", paths[0])
+    page.evaluate(MOVE, 85)
+    page.screenshot(path=picture, type="jpeg", quality=88)
+    page.close()
+
+
 @dataclass
 class Told:
     """What clients met with.
@@ -271,6 +284,8 @@ def measured(args: argparse.Namespace, folder: Path) -> dict:
             ]
             for name in ("preview", "worked", "move"):
                 record[name] = summary([one for run in runs for one in run[name]])
+            if args.picture:
+                take(browser, address, paths, args.picture)
             browser.close()
             record["together"] = together(address, process, args.clients, 5)
     return record
@@ -288,6 +303,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=5, help="how often a page is opened, warm")
     parser.add_argument("--smoke", action="store_true", help="tiny pictures: does it run")
     parser.add_argument("--note", default="", help="what else the machine was doing")
+    parser.add_argument("--picture", metavar="FILE", help="also write one of the page")
     parser.add_argument("--json", help="also write the figures")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
